@@ -1,1 +1,21 @@
-//! Under construction.
+//! Stratum V2 on the wire, without I/O.
+//!
+//! | question | module |
+//! |---|---|
+//! | which bytes is this message? | [`messages`]: one table per subprotocol |
+//! | any message from or to a frame | [`message`], [`frame`], [`tlv`] |
+//! | how is a field encoded? | [`types`], [`codec`] |
+//! | is this share good, what is its hash? | [`bitcoin`] |
+//!
+//! Everything here is a function of its arguments: no socket, no clock. Nothing that a peer sends can make it
+//! panic or allocate more than what has arrived.
+
+pub mod bitcoin;
+pub mod codec;
+pub mod frame;
+pub mod message;
+pub mod messages;
+#[cfg(feature = "serde")]
+mod serde_forms;
+pub mod tlv;
+pub mod types;
