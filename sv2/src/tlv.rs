@@ -66,7 +66,7 @@ impl ByteOrder {
         true
     }
 
-    fn find<'a>(self, bytes: &'a [u8], extension: ExtensionType, field: u8) -> Option<&'a [u8]> {
+    fn find(self, bytes: &[u8], extension: ExtensionType, field: u8) -> Option<&[u8]> {
         let mut reader = Reader::new(bytes);
         while reader.remaining() > 0 {
             let tlv = self.next(&mut reader).ok()?;
