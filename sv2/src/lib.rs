@@ -6,15 +6,18 @@
 //! | any message from or to a frame | [`message`], [`frame`], [`tlv`] |
 //! | how is a field encoded? | [`types`], [`codec`] |
 //! | is this share good, what is its hash? | [`bitcoin`] |
+//! | who is the server, and how are frames encrypted? | [`noise`], [`authority_key`] |
 //!
 //! Everything here is a function of its arguments: no socket, no clock. Nothing that a peer sends can make it
 //! panic or allocate more than what has arrived.
 
+pub mod authority_key;
 pub mod bitcoin;
 pub mod codec;
 pub mod frame;
 pub mod message;
 pub mod messages;
+pub mod noise;
 #[cfg(feature = "serde")]
 mod serde_forms;
 pub mod tlv;
