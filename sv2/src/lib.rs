@@ -6,7 +6,7 @@
 //! | any message from or to a frame | [`message`], [`frame`], [`tlv`] |
 //! | how is a field encoded? | [`types`], [`codec`] |
 //! | is this share good, what is its hash? | [`bitcoin`] |
-//! | who is the server, and how are frames encrypted? | [`noise`], [`authority_key`] |
+//! | who is the server, and how are frames encrypted? | [`noise`], [`authority_key`], [`url`] |
 //!
 //! Everything here is a function of its arguments: no socket, no clock. Nothing that a peer sends can make it
 //! panic or allocate more than what has arrived.
@@ -22,3 +22,4 @@ pub mod noise;
 mod serde_forms;
 pub mod tlv;
 pub mod types;
+pub mod url;
