@@ -11,6 +11,8 @@
 //! frame   22 header + payload blocks      ◄─►  frame
 //! ```
 
+use crate::frame::Header;
+
 mod certificate;
 mod decryptor;
 mod encryptor;
@@ -28,20 +30,11 @@ pub use handshake::{
 pub use key_pair::{KeyPair, KeyPairError};
 pub use unix_seconds::UnixSeconds;
 
-/// Length of a plaintext frame header: extension_type, msg_type, msg_length (SV2 §3.2).
-const HEADER_LEN: usize = 6;
-
 /// Length of the message authentication code that each block ends with.
 const MAC_LEN: usize = 16;
 
 /// Length of an encrypted frame header.
-const HEADER_BLOCK_LEN: usize = HEADER_LEN + MAC_LEN;
+const HEADER_BLOCK_LEN: usize = Header::LEN + MAC_LEN;
 
 /// Longest piece of payload in one block: a Noise message has at most 65,535 bytes, 16 of them MAC (SV2 §4.6).
 const MAX_BLOCK_PLAINTEXT: usize = 65_535 - MAC_LEN;
-
-/// The msg_length that a plaintext header declares (bytes 3 to 5, little-endian).
-fn msg_length(header: &[u8; HEADER_LEN]) -> u32 {
-    let [_, _, _, low, middle, high] = *header;
-    u32::from_le_bytes([low, middle, high, 0])
-}

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use snow::StatelessTransportState;
 use thiserror::Error;
 
-use super::{HEADER_BLOCK_LEN, MAC_LEN, MAX_BLOCK_PLAINTEXT, msg_length};
+use super::{HEADER_BLOCK_LEN, MAC_LEN, MAX_BLOCK_PLAINTEXT};
+use crate::frame::Header;
 
 /// Longest payload that is taken unless the caller says otherwise, in bytes.
 ///
@@ -135,14 +136,13 @@ impl FrameDecryptor {
         if let Expected::Payload(missing) = self.expected {
             return Ok(missing.saturating_sub(plaintext_len));
         }
-        let declared = self.frame.first_chunk().map_or(0, msg_length);
-        if declared > self.max_msg_length {
-            return Err(DecryptError::MessageTooLong {
-                msg_length: declared,
-                limit: self.max_msg_length,
-            });
+        let header = self.frame.first_chunk().copied().unwrap_or_default();
+        let header = Header::from_bytes(header);
+        let (msg_length, limit) = (header.msg_length.value(), self.max_msg_length);
+        if msg_length > limit {
+            return Err(DecryptError::MessageTooLong { msg_length, limit });
         }
-        Ok(declared as usize)
+        Ok(header.payload_len())
     }
 
     fn break_off(&mut self, error: DecryptError) {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use snow::StatelessTransportState;
 use thiserror::Error;
 
-use super::{HEADER_LEN, MAC_LEN, MAX_BLOCK_PLAINTEXT, msg_length};
+use super::{MAC_LEN, MAX_BLOCK_PLAINTEXT};
+use crate::codec::DecodeError;
+use crate::frame::{self, Header};
 
 /// Encrypts frames, each block with the next nonce.
 pub struct FrameEncryptor {
@@ -27,7 +29,8 @@ impl FrameEncryptor {
     /// The bytes are not exactly one frame, or the nonces are used up. `out` is as before then, and nothing that
     /// the peer would miss has been used.
     pub fn encrypt(&mut self, frame: &[u8], out: &mut Vec<u8>) -> Result<(), EncryptError> {
-        let (header, payload) = split(frame)?;
+        frame::split(frame)?;
+        let (header, payload) = frame.split_at_checked(Header::LEN).unwrap_or_default();
         let blocks = payload.len().div_ceil(MAX_BLOCK_PLAINTEXT) + 1;
         if (u64::MAX - self.nonce) < blocks as u64 {
             return Err(EncryptError::NoncesUsedUp);
@@ -61,35 +64,12 @@ impl fmt::Debug for FrameEncryptor {
     }
 }
 
-/// Header and payload of exactly one frame.
-fn split(frame: &[u8]) -> Result<(&[u8; HEADER_LEN], &[u8]), EncryptError> {
-    let (header, payload) = frame
-        .split_first_chunk()
-        .ok_or(EncryptError::ShorterThanAHeader(frame.len()))?;
-    let declared = msg_length(header);
-    if u32::try_from(payload.len()) != Ok(declared) {
-        return Err(EncryptError::PayloadOfAnotherLength {
-            declared,
-            actual: payload.len(),
-        });
-    }
-    Ok((header, payload))
-}
-
-/// Why a frame was not encrypted. All but the last are mistakes of our own caller.
+/// Why a frame was not encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum EncryptError {
-    /// A frame begins with a header.
-    #[error("{0} bytes are no frame: the header alone has {HEADER_LEN}")]
-    ShorterThanAHeader(usize),
-    /// The peer would lose its place in the stream.
-    #[error("the header declares a payload of {declared} bytes, the frame has {actual}")]
-    PayloadOfAnotherLength {
-        /// msg_length of the header, bytes.
-        declared: u32,
-        /// Bytes after the header.
-        actual: usize,
-    },
+    /// A mistake of our own caller, after which the peer would lose its place in the stream.
+    #[error("not exactly one frame to encrypt: {0}")]
+    NotOneFrame(#[from] DecodeError),
     /// No nonce may be used twice, so the connection has to be made anew.
     #[error("this connection's nonces are used up")]
     NoncesUsedUp,
@@ -117,15 +97,10 @@ mod tests {
     fn what_is_not_exactly_one_frame_is_refused_and_uses_no_nonce() {
         let mut encryptor = encryptor();
         let mut out = vec![1, 2, 3];
-        assert_eq!(
-            encryptor.encrypt(&[0; 5], &mut out),
-            Err(EncryptError::ShorterThanAHeader(5))
-        );
-        let (declared, actual) = (2, 1);
-        assert_eq!(
-            encryptor.encrypt(&[0, 0, 0, 2, 0, 0, 9], &mut out),
-            Err(EncryptError::PayloadOfAnotherLength { declared, actual })
-        );
+        for bytes in [&[0; 5][..], &[0, 0, 0, 2, 0, 0, 9], &[0, 0, 0, 0, 0, 0, 9]] {
+            let error = encryptor.encrypt(bytes, &mut out).unwrap_err();
+            assert!(matches!(error, EncryptError::NotOneFrame(_)), "{error}");
+        }
         assert_eq!((out.as_slice(), encryptor.nonce), (&[1, 2, 3][..], 0));
     }
 
