@@ -1,0 +1,177 @@
+//! The config file: TOML in, plain typed data out, or every problem at once.
+//!
+//! `document` and `section` read TOML with the position of every value, the file named after each section interprets
+//! its keys and holds their defaults, and `report` collects what is wrong. A value is never read half: there is a
+//! [`Config`] only where nothing is wrong. The keys are explained in `config.example.toml`.
+
+mod difficulty;
+mod document;
+mod duration;
+mod http;
+mod limits;
+mod listener;
+mod log;
+mod outage;
+mod problem;
+mod report;
+mod section;
+mod suggestion;
+mod summary;
+mod translation;
+mod upstream;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+pub use self::difficulty::Difficulty;
+pub use self::duration::{DurationError, format_duration, parse_duration};
+pub use self::http::Http;
+pub use self::limits::Limits;
+pub use self::listener::Listener;
+pub use self::log::Log;
+pub use self::outage::Outage;
+pub use self::problem::{ConfigError, Problem};
+pub use self::summary::Summary;
+pub use self::translation::Translation;
+pub use self::upstream::Upstream;
+
+use self::document::Document;
+use self::listener::Surroundings;
+use self::report::Report;
+
+/// Everything that an operator decides.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Ports for miners; at least one.
+    pub listeners: Vec<Listener>,
+    /// Servers to mine at, in order of preference; at least one.
+    pub upstreams: Vec<Upstream>,
+    /// How hard the miners' shares are.
+    pub difficulty: Difficulty,
+    /// What happens while no upstream is to be had.
+    pub outage: Outage,
+    /// What miners are granted and what the pool is told.
+    pub translation: Translation,
+    /// Every bound of the program.
+    pub limits: Limits,
+    /// Where the dashboard, the API and the metrics are to be served.
+    pub http: Http,
+    /// How much is logged, and how.
+    pub log: Log,
+}
+
+/// Largest config file, in bytes: a thousand upstreams with comments, and no device by mistake.
+const FILE_MAX: u64 = 1 << 20;
+
+impl Config {
+    /// Reads a config file.
+    ///
+    /// # Errors
+    /// Every problem of the file at once, or why it cannot be read.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let file = path.display().to_string();
+        let mut bytes = Vec::new();
+        let read =
+            File::open(path).and_then(|open| open.take(FILE_MAX + 1).read_to_end(&mut bytes));
+        match read {
+            Err(source) => Err(ConfigError::Unreadable { file, source }),
+            Ok(length) if u64::try_from(length).is_ok_and(|length| length > FILE_MAX) => {
+                Err(ConfigError::TooLarge {
+                    file,
+                    limit: FILE_MAX,
+                })
+            }
+            Ok(_) => match String::from_utf8(bytes) {
+                Ok(text) => Self::parse(&file, &text),
+                Err(error) => Err(not_utf8(file, &error)),
+            },
+        }
+    }
+
+    /// Reads a config from its text; `file` is its name in the problems.
+    ///
+    /// # Errors
+    /// Every problem of the text at once.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
+        let mut report = Report::default();
+        let config = Self::read(text, &mut report);
+        let problems = report.into_problems(text);
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(ConfigError::Wrong {
+                file: file.to_owned(),
+                problems,
+            }),
+        }
+    }
+
+    /// Lists every key that a config file may hold, as `section.key`.
+    #[must_use]
+    pub fn keys() -> Vec<String> {
+        let mut report = Report::default();
+        Self::read("", &mut report);
+        report
+            .known()
+            .map(|(section, key)| format!("{section}.{key}"))
+            .collect()
+    }
+
+    /// Displays what this config makes the appliance do, in a few lines.
+    #[must_use]
+    pub fn summary(&self) -> Summary<'_> {
+        Summary(self)
+    }
+
+    fn read(text: &str, report: &mut Report) -> Option<Self> {
+        let mut document = Document::parse(text, report);
+        let mut names = Vec::new();
+        let upstreams = document.each("upstream", report, |section| {
+            Upstream::read(section, &mut names)
+        });
+        let http = Http::read(document.section("http", report));
+        let mut around = Surroundings {
+            upstreams: &names,
+            taken: http
+                .address
+                .map(|address| (address, "[http]"))
+                .into_iter()
+                .collect(),
+        };
+        let listeners = document.each("listener", report, |section| {
+            Listener::read(section, &mut around)
+        });
+        let difficulty = Difficulty::read(document.section("difficulty", report));
+        let outage = Outage::read(document.section("outage", report));
+        let translation = Translation::read(document.section("translation", report));
+        let limits = Limits::read(document.section("limits", report));
+        let log = Log::read(document.section("log", report));
+        document.finish(report);
+        Some(Self {
+            listeners: listeners.into_iter().collect::<Option<_>>()?,
+            upstreams: upstreams.into_iter().collect::<Option<_>>()?,
+            difficulty,
+            outage,
+            translation,
+            limits,
+            http,
+            log,
+        })
+    }
+}
+
+fn not_utf8(file: String, error: &std::string::FromUtf8Error) -> ConfigError {
+    let before = error
+        .as_bytes()
+        .iter()
+        .take(error.utf8_error().valid_up_to());
+    let problem = Problem {
+        line: 1 + before.filter(|byte| **byte == b'\n').count(),
+        key: None,
+        text: "not UTF-8: save the file in that encoding".to_owned(),
+    };
+    ConfigError::Wrong {
+        file,
+        problems: vec![problem],
+    }
+}

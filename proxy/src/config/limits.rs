@@ -1,0 +1,111 @@
+//! `[limits]`: every bound of the program, so that nothing a peer sends, at any speed, takes it down.
+
+use std::time::Duration;
+
+use super::section::Section;
+
+/// Every bound of the program. Sizes are per miner where not said otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Miners connected at once, over all listeners; further connections are closed at once.
+    pub max_miners: usize,
+    /// Longest Sv1 line accepted from a miner, in bytes without the newline.
+    pub line_bytes: usize,
+    /// Bytes kept for a miner that does not read; beyond, it is closed.
+    pub pending_bytes: usize,
+    /// Requests and messages waiting for the translator, over all connections; beyond, readers wait.
+    pub queue: usize,
+    /// Time for a miner to subscribe and authorize.
+    pub setup_timeout: Duration,
+    /// Time without any line from a miner before it is closed.
+    pub idle_timeout: Duration,
+    /// Time for which a miner may leave its socket full before it is closed.
+    pub write_timeout: Duration,
+    /// Time for an upstream's name to resolve and its TCP connection to open.
+    pub upstream_connect_timeout: Duration,
+    /// Time for an upstream's noise handshake, setup and channel, each.
+    pub upstream_setup_timeout: Duration,
+    /// Wait before an upstream is tried again after its first failure; doubled for each further one, with jitter.
+    pub retry_min: Duration,
+    /// Longest wait between two tries of an upstream, however often it failed.
+    pub retry_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            // Twice the farm that one small core is meant for; 20,000 x ~3 kB = 60 MB.
+            max_miners: 20_000,
+            // A submit is at most 400 bytes, the longest configure known under 1 kB.
+            line_bytes: 8_192,
+            // Two jobs with the largest coinbase known (16 kB of hex); 20,000 miners that all stop reading hold 655 MB
+            // at the very most.
+            pending_bytes: 32_768,
+            // Enough to even out bursts, and 8 MB with the longest lines; beyond it readers wait and TCP pushes back.
+            queue: 1_024,
+            // Firmware takes milliseconds; a storm of reconnects after a power cut takes seconds.
+            setup_timeout: Duration::from_secs(60),
+            // More than a hundred times the mean interval of 12 shares per minute.
+            idle_timeout: Duration::from_secs(600),
+            // Longer than any pause of a network that recovers.
+            write_timeout: Duration::from_secs(30),
+            // Three SYNs (at 0, 1 and 3 s) and their answers.
+            upstream_connect_timeout: Duration::from_secs(10),
+            upstream_setup_timeout: Duration::from_secs(10),
+            // Soon enough for a restarted pool; slow enough not to be a flood when 1,000 farms return.
+            retry_min: Duration::from_secs(1),
+            retry_max: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Shortest timeout: what a local network needs in any case.
+const SHORT: Duration = Duration::from_millis(100);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+impl Limits {
+    pub(super) fn read(mut section: Section<'_, '_>) -> Self {
+        let mut limits = Self::default();
+        limits.read_sizes(&mut section);
+        limits.read_times(&mut section);
+        if section.is_sound() && limits.retry_max < limits.retry_min {
+            let text = "retry_max is shorter than retry_min: raise retry_max or lower retry_min";
+            section.mismatch("retry_max", text.to_owned());
+        }
+        section.finish();
+        limits
+    }
+
+    fn read_sizes(&mut self, section: &mut Section<'_, '_>) {
+        self.max_miners = section.integer("max_miners", "miners", self.max_miners, 1..=1_000_000);
+        self.line_bytes =
+            section.integer("line_bytes", "bytes", self.line_bytes, 1_024..=1_048_576);
+        // At least one job of the largest size has to fit.
+        let pending = 16_384..=16_777_216;
+        self.pending_bytes = section.integer("pending_bytes", "bytes", self.pending_bytes, pending);
+        self.queue = section.integer("queue", "entries", self.queue, 16..=1_048_576);
+    }
+
+    fn read_times(&mut self, section: &mut Section<'_, '_>) {
+        let mut read = |key, value: &mut Duration, most| {
+            *value = section.duration(key, *value, SHORT..=most);
+        };
+        read("setup_timeout", &mut self.setup_timeout, HOUR);
+        read("idle_timeout", &mut self.idle_timeout, DAY);
+        read("write_timeout", &mut self.write_timeout, HOUR);
+        read(
+            "upstream_connect_timeout",
+            &mut self.upstream_connect_timeout,
+            10 * MINUTE,
+        );
+        read(
+            "upstream_setup_timeout",
+            &mut self.upstream_setup_timeout,
+            10 * MINUTE,
+        );
+        read("retry_min", &mut self.retry_min, HOUR);
+        read("retry_max", &mut self.retry_max, HOUR);
+    }
+}

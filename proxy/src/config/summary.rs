@@ -1,0 +1,87 @@
+//! What `millrace check` says of a good config: what the appliance will do with it.
+
+use std::fmt;
+
+use super::duration::format_duration;
+use super::{Config, Listener};
+
+/// Displays what a config makes the appliance do, in a few lines.
+#[derive(Debug)]
+pub struct Summary<'c>(pub(super) &'c Config);
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let listeners = count(self.0.listeners.len(), "listener");
+        let upstreams = count(self.0.upstreams.len(), "upstream");
+        write!(f, "{listeners}, {upstreams}")?;
+        for listener in &self.0.listeners {
+            write!(f, "\n  {}", self.listener(listener))?;
+        }
+        write!(f, "\n  {}", self.difficulty())?;
+        write!(f, "\n  {}", self.outage())?;
+        write!(f, "\n  at most {} miners", self.0.limits.max_miners)?;
+        if let Some(address) = self.0.http.address {
+            write!(
+                f,
+                "\n  http {address}: accepted, and not served by this version"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Summary<'_> {
+    fn listener(&self, listener: &Listener) -> String {
+        let upstreams: Vec<String> = listener
+            .upstreams
+            .iter()
+            .filter_map(|position| self.0.upstreams.get(*position))
+            .map(|upstream| {
+                format!(
+                    "{} ({}:{}) as {}",
+                    upstream.name, upstream.url.host, upstream.url.port, upstream.user
+                )
+            })
+            .collect();
+        format!(
+            "miners on {} mine at {}",
+            listener.address,
+            upstreams.join(", else ")
+        )
+    }
+
+    fn difficulty(&self) -> String {
+        let difficulty = &self.0.difficulty;
+        let start = difficulty.start.map_or_else(
+            || "measured at first".to_owned(),
+            |start| format!("{start} at first"),
+        );
+        let max = difficulty
+            .max
+            .map_or_else(|| "up".to_owned(), |max| format!("to {max}"));
+        let from = format!("from {} {max}", difficulty.min);
+        if difficulty.vardiff {
+            format!(
+                "difficulty {start}, then for {} shares per minute, {from}",
+                difficulty.shares_per_minute
+            )
+        } else {
+            format!("difficulty {start} and for good, unless the miner asks for another {from}")
+        }
+    }
+
+    fn outage(&self) -> String {
+        match self.0.outage.release_after {
+            None => "without an upstream miners are held for ever".to_owned(),
+            Some(after) => {
+                let after = format_duration(after);
+                format!("without an upstream miners are held for {after}, then let go")
+            }
+        }
+    }
+}
+
+fn count(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}

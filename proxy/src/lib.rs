@@ -1,0 +1,8 @@
+//! The appliance `millrace`: command line, config, tasks and sockets around the translator.
+//!
+//! A Stratum V1 → Stratum V2 translation proxy for mining farms. What it decides is in the crate `translate`; here is
+//! what touches the operating system.
+
+pub mod arguments;
+pub mod check;
+pub mod config;

@@ -1,0 +1,104 @@
+//! `millrace check` and bad arguments, from outside: what is printed where, and the exit code.
+#![allow(clippy::unwrap_used)]
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+fn millrace(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_millrace"))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    str::from_utf8(bytes).unwrap()
+}
+
+/// Writes a config of this test's own and returns its path.
+fn config(name: &str, content: &[u8]) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, content).unwrap();
+    path
+}
+
+#[test]
+fn a_good_config_is_told_in_short_and_exits_0() {
+    let path = config("good.toml", include_bytes!("../../config.example.toml"));
+    let output = millrace(&["check", "--config", path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0));
+    let lines: Vec<&str> = text(&output.stdout).lines().collect();
+    assert_eq!(
+        lines,
+        [
+            &format!("{}: ok, 1 listener, 1 upstream", path.display()),
+            "  miners on 0.0.0.0:3333 mine at primary (pool.example.com:34254) as account",
+            "  difficulty measured at first, then for 12 shares per minute, from 1 up",
+            "  without an upstream miners are held for 10m, then let go",
+            "  at most 20000 miners",
+            "  http 127.0.0.1:8330: accepted, and not served by this version",
+        ]
+    );
+    assert_eq!(text(&output.stderr), "");
+}
+
+#[test]
+fn every_problem_is_told_with_the_files_name_and_exits_2() {
+    let path = config("bad.toml", b"[[listener]]\nadress = \"0.0.0.0:3333\"\n");
+    for command in ["check", "run"] {
+        let output = millrace(&[command, "--config", path.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(2));
+        assert_eq!(text(&output.stdout), "");
+        let lines: Vec<&str> = text(&output.stderr).lines().collect();
+        let file = path.display();
+        assert_eq!(
+            lines,
+            [
+                format!("{file}:1: upstream: missing; add at least one [[upstream]]"),
+                format!(
+                    "{file}:1: listener.address: missing; write where miners connect, such as \"0.0.0.0:3333\""
+                ),
+                format!("{file}:2: listener.adress: unknown key; did you mean `address`?"),
+            ]
+        );
+    }
+}
+
+#[test]
+fn a_file_that_is_no_text_or_not_there_exits_2() {
+    let binary = config("binary.toml", b"[log]\nlevel = \"\xff\"\n");
+    let large = config("large.toml", &vec![b'#'; (1 << 20) + 1]);
+    let absent = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("absent.toml");
+    for (path, problem) in [
+        (&binary, ":2: not UTF-8: save the file in that encoding"),
+        (
+            &large,
+            ": is larger than 1048576 bytes, which no config file is",
+        ),
+        (
+            &absent,
+            ": cannot be read: No such file or directory (os error 2)",
+        ),
+    ] {
+        let output = millrace(&["check", "--config", path.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(2));
+        let told = text(&output.stderr).trim_end();
+        assert_eq!(told, format!("{}{problem}", path.display()));
+    }
+}
+
+#[test]
+fn bad_arguments_exit_2_and_help_and_version_exit_0() {
+    for arguments in [&[][..], &["mine"], &["run"], &["demo", "--for", "30"]] {
+        let output = millrace(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(!output.stderr.is_empty() && output.stdout.is_empty());
+    }
+    let help = millrace(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    assert!(text(&help.stdout).contains("millrace <SUBCOMMAND>"));
+    let version = millrace(&["--version"]);
+    assert_eq!(version.status.code(), Some(0));
+    let expected = concat!("millrace ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(text(&version.stdout), expected);
+}
