@@ -1,1 +1,45 @@
-//! Under construction.
+//! What the Millrace proxy decides, without I/O, clock, randomness or async.
+//!
+//! [`Translator`] stands between Sv1 miners and Sv2 upstreams. Its contract is that of a sans-io protocol core:
+//! `handle_*(now, …)` takes what came in, [`Translator::poll_output`] says what to do, and
+//! [`Translator::poll_timeout`] says when to call [`Translator::handle_timeout`] at the latest. Time is an
+//! argument and randomness a seed, so that every behaviour can be replayed on a virtual clock.
+//!
+//! | question | file |
+//! |---|---|
+//! | what do we answer to a miner's request? | `miner.rs`, `miner/setup.rs` |
+//! | is this share good, and why not? | `share.rs`, `refusal.rs` |
+//! | what if the upstream refuses, closes, stalls? | `upstream.rs`, `upstream/channel.rs` |
+//! | which bytes is a job for miners? | `work.rs`, `job.rs` |
+//! | whose extranonce is whose? | `slot.rs` |
+//! | how hard is a miner's work? | `vardiff.rs`, `assigned.rs` |
+
+mod assigned;
+mod backoff;
+mod config;
+mod duplicates;
+mod event;
+mod job;
+mod miner;
+mod miners;
+mod output;
+mod refusal;
+mod share;
+mod slot;
+mod statistics;
+mod translator;
+mod upstream;
+mod vardiff;
+mod work;
+mod worker;
+
+pub use config::{Config, DifficultyPolicy, UpstreamConfig};
+pub use event::{Event, Severity};
+pub use miners::MinerId;
+pub use output::{CloseReason, Delivery, Output};
+pub use refusal::Refusal;
+pub use slot::Slot;
+pub use statistics::{MinerStatistics, Statistics, UpstreamStatistics};
+pub use translator::Translator;
+pub use upstream::{Fault, UpstreamId, Violation};
+pub use work::Notify;

@@ -1,0 +1,272 @@
+//! What is worth a line in the log, in words that can be read at three in the morning.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use sv2::bitcoin::{BlockHash, Difficulty, Hashrate};
+
+use crate::output::CloseReason;
+use crate::refusal::Refusal;
+use crate::upstream::Fault;
+
+/// How much an event matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Nobody must miss it.
+    Error,
+    /// Something is not as it should be.
+    Warning,
+    /// The course of things.
+    Info,
+    /// For those who look closely.
+    Debug,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A miner solved a block.
+    BlockFound {
+        /// The block's hash.
+        hash: BlockHash,
+        /// The worker who found it.
+        worker: String,
+        /// The upstream that it went to.
+        upstream: String,
+    },
+    /// A channel is open.
+    UpstreamReady {
+        /// The upstream.
+        upstream: String,
+        /// Difficulty of the channel.
+        difficulty: Difficulty,
+        /// Bytes of extranonce that the channel gives us.
+        extranonce_size: u16,
+        /// Whether the pool sees worker names.
+        worker_names: bool,
+    },
+    /// An upstream failed and is dialled again later.
+    UpstreamFailed {
+        /// The upstream.
+        upstream: String,
+        /// What went wrong.
+        fault: Fault,
+        /// Shares sent on this connection that were never answered.
+        unanswered: u64,
+        /// Pause before the next attempt.
+        retry_in: Duration,
+    },
+    /// A new block began.
+    NewBlock {
+        /// The upstream that announced it.
+        upstream: String,
+        /// Hash of the block that is built on.
+        prev_hash: BlockHash,
+        /// Difficulty of the network.
+        network_difficulty: Difficulty,
+        /// Miners that got the work.
+        miners: usize,
+    },
+    /// A new job within the block.
+    NewJob {
+        /// The upstream that dealt it.
+        upstream: String,
+        /// Miners that got the work.
+        miners: usize,
+    },
+    /// The channel's target changed.
+    TargetSet {
+        /// The upstream.
+        upstream: String,
+        /// The new target as a difficulty.
+        difficulty: Difficulty,
+    },
+    /// The pool was told of our hashrate.
+    HashrateAnnounced {
+        /// The upstream.
+        upstream: String,
+        /// Expected hashrate.
+        hashrate: Hashrate,
+    },
+    /// The pool refused a share that we found good.
+    ShareRefusedUpstream {
+        /// The upstream.
+        upstream: String,
+        /// Its error code.
+        error_code: String,
+    },
+    /// The upstream said something that changes nothing but should be known.
+    UpstreamRemark {
+        /// The upstream.
+        upstream: String,
+        /// What, in words.
+        remark: String,
+    },
+    /// A miner subscribed and authorized.
+    MinerReady {
+        /// Its address.
+        peer: SocketAddr,
+        /// The name that it authorized with.
+        worker: String,
+        /// What it says of itself.
+        user_agent: String,
+        /// Difficulty that it starts with.
+        difficulty: Difficulty,
+    },
+    /// A miner's difficulty changed.
+    DifficultyChanged {
+        /// The worker.
+        worker: String,
+        /// Before.
+        from: Difficulty,
+        /// Now.
+        to: Difficulty,
+    },
+    /// A miner's share was refused.
+    ShareRefused {
+        /// The worker, or the address before it authorized.
+        worker: String,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// We closed a miner's connection.
+    MinerClosed {
+        /// Its address.
+        peer: SocketAddr,
+        /// The worker, where it had authorized.
+        worker: String,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// A miner's connection ended by itself.
+    MinerLeft {
+        /// Its address.
+        peer: SocketAddr,
+        /// The worker, where it had authorized.
+        worker: String,
+    },
+}
+
+impl Event {
+    /// Tells how much the event matters.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::BlockFound { .. } => Severity::Error,
+            Self::UpstreamFailed { .. }
+            | Self::ShareRefusedUpstream { .. }
+            | Self::UpstreamRemark { .. } => Severity::Warning,
+            Self::UpstreamReady { .. }
+            | Self::NewBlock { .. }
+            | Self::MinerReady { .. }
+            | Self::MinerClosed { .. }
+            | Self::MinerLeft { .. } => Severity::Info,
+            Self::NewJob { .. }
+            | Self::TargetSet { .. }
+            | Self::HashrateAnnounced { .. }
+            | Self::DifficultyChanged { .. }
+            | Self::ShareRefused { .. } => Severity::Debug,
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BlockFound {
+                hash,
+                worker,
+                upstream,
+            } => {
+                write!(f, "BLOCK FOUND: {hash} by {worker:?}, sent to {upstream}")
+            }
+            Self::UpstreamReady {
+                upstream,
+                difficulty,
+                extranonce_size,
+                worker_names,
+            } => {
+                let names = if *worker_names { "with" } else { "without" };
+                write!(
+                    f,
+                    "{upstream}: channel open at difficulty {difficulty}, \
+                     {extranonce_size} bytes of extranonce, {names} worker names"
+                )
+            }
+            Self::UpstreamFailed {
+                upstream,
+                fault,
+                unanswered,
+                retry_in,
+            } => {
+                write!(f, "{upstream}: {fault}; ")?;
+                if *unanswered > 0 {
+                    write!(f, "{unanswered} shares stay unanswered; ")?;
+                }
+                write!(f, "next attempt in {:.1} s", retry_in.as_secs_f64())
+            }
+            Self::NewBlock {
+                upstream,
+                prev_hash,
+                network_difficulty,
+                miners,
+            } => {
+                let difficulty = network_difficulty.to_f64();
+                write!(
+                    f,
+                    "{upstream}: new block on {prev_hash}, network difficulty {difficulty:.3e}, to {miners} miners"
+                )
+            }
+            Self::NewJob { upstream, miners } => {
+                write!(f, "{upstream}: new job to {miners} miners")
+            }
+            Self::TargetSet {
+                upstream,
+                difficulty,
+            } => {
+                write!(f, "{upstream}: difficulty of later jobs is {difficulty}")
+            }
+            Self::HashrateAnnounced { upstream, hashrate } => {
+                write!(f, "{upstream}: told that we have {hashrate}")
+            }
+            Self::ShareRefusedUpstream {
+                upstream,
+                error_code,
+            } => {
+                write!(
+                    f,
+                    "{upstream}: refused a share that we found good: {error_code}"
+                )
+            }
+            Self::UpstreamRemark { upstream, remark } => write!(f, "{upstream}: {remark}"),
+            Self::MinerReady {
+                peer,
+                worker,
+                user_agent,
+                difficulty,
+            } => {
+                write!(
+                    f,
+                    "{worker:?} mines from {peer} with {user_agent:?} at difficulty {difficulty}"
+                )
+            }
+            Self::DifficultyChanged { worker, from, to } => {
+                write!(f, "{worker:?}: difficulty {from} becomes {to}")
+            }
+            Self::ShareRefused { worker, refusal } => {
+                write!(f, "{worker:?}: share refused: {refusal}")
+            }
+            Self::MinerClosed {
+                peer,
+                worker,
+                reason,
+            } => {
+                write!(f, "closed {peer} ({worker:?}): {reason}")
+            }
+            Self::MinerLeft { peer, worker } => {
+                write!(f, "{peer} ({worker:?}) closed its connection")
+            }
+        }
+    }
+}

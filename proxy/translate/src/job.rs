@@ -1,0 +1,124 @@
+//! Upstream jobs: as dealt, and as active once their block is known (SV2 §5.3.16, §5.3.17).
+
+use std::time::Instant;
+
+use sv2::bitcoin::{BlockHash, CoinbasePrefix, Header, Target, merkle_root};
+use sv2::messages::mining::NewExtendedMiningJob;
+use sv2::types::{B0_32, JobId};
+
+use crate::slot::Slot;
+use crate::upstream::ConnectionId;
+
+/// How far a header's time may run ahead of `min_ntime`: Bitcoin's MAX_FUTURE_BLOCK_TIME, in s.
+pub(crate) const MAX_NTIME_AHEAD: u32 = 7_200;
+
+/// A job as dealt, with the extranonce layout that it will be worked on with.
+#[derive(Debug)]
+pub(crate) struct DealtJob {
+    pub(crate) id: JobId,
+    pub(crate) version: u32,
+    pub(crate) version_rolling_allowed: bool,
+    pub(crate) merkle_path: Box<[[u8; 32]]>,
+    /// The coinbase up to the miner's slot: coinbase_tx_prefix ‖ extranonce_prefix ‖ zeros.
+    pub(crate) coinbase_start: Box<[u8]>,
+    /// The coinbase behind extranonce2.
+    pub(crate) coinbase_end: Box<[u8]>,
+    /// Hash state after `coinbase_start`.
+    midstate: CoinbasePrefix,
+    /// Zero bytes that fill the channel's extranonce before the slot.
+    zeros: usize,
+}
+
+impl DealtJob {
+    /// Lays out the extranonce: `extranonce_prefix` is the one in force as the job arrives (SV2 §5.3.10).
+    pub(crate) fn new(
+        message: NewExtendedMiningJob,
+        extranonce_prefix: &[u8],
+        zeros: usize,
+    ) -> Self {
+        let padding = vec![0; zeros];
+        let prefix: &[u8] = &message.coinbase_tx_prefix;
+        let coinbase_start: Box<[u8]> = [prefix, extranonce_prefix, &padding].concat().into();
+        Self {
+            id: message.job_id,
+            version: message.version,
+            version_rolling_allowed: message.version_rolling_allowed,
+            merkle_path: message.merkle_path.iter().map(|hash| hash.0).collect(),
+            midstate: CoinbasePrefix::new(&[&coinbase_start]),
+            coinbase_start,
+            coinbase_end: message.coinbase_tx_suffix.into_vec().into(),
+            zeros,
+        }
+    }
+}
+
+/// The block that is being built on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tip {
+    pub(crate) prev_hash: BlockHash,
+    pub(crate) nbits: u32,
+    pub(crate) network_target: Target,
+}
+
+/// A job that miners can work on.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) dealt: DealtJob,
+    pub(crate) tip: Tip,
+    /// Smallest header time, in s since epoch.
+    pub(crate) min_ntime: u32,
+    /// When `min_ntime` came.
+    pub(crate) active_since: Instant,
+    /// The channel's target as the job became active; it stays (SV2 §5.3.21).
+    pub(crate) target: Target,
+    /// Whose job it is.
+    pub(crate) connection: ConnectionId,
+}
+
+impl Job {
+    /// The header time for a notify: seconds that passed since `min_ntime` came are added to it, whatever the
+    /// wall clock says, and it stops short of what the network would take for the future.
+    pub(crate) fn ntime_at(&self, now: Instant) -> u32 {
+        let passed = now.saturating_duration_since(self.active_since).as_secs();
+        let ahead = u32::try_from(passed)
+            .unwrap_or(u32::MAX)
+            .min(MAX_NTIME_AHEAD - 1);
+        self.min_ntime.saturating_add(ahead)
+    }
+
+    /// Hashes the header that a miner with `slot` found.
+    pub(crate) fn header_hash(
+        &self,
+        slot: Slot,
+        extranonce2: &[u8],
+        fields: RolledFields,
+    ) -> BlockHash {
+        let txid =
+            self.dealt
+                .midstate
+                .txid(&[&slot.to_bytes(), extranonce2, &self.dealt.coinbase_end]);
+        let header = Header {
+            version: fields.version,
+            prev_hash: self.tip.prev_hash,
+            merkle_root: merkle_root(txid, &self.dealt.merkle_path),
+            ntime: fields.ntime,
+            nbits: self.tip.nbits,
+            nonce: fields.nonce,
+        };
+        header.hash()
+    }
+
+    /// The channel's extranonce for a share: zeros ‖ slot ‖ extranonce2; `None` past 32 bytes.
+    pub(crate) fn extranonce(&self, slot: Slot, extranonce2: &[u8]) -> Option<B0_32> {
+        let start = B0_32::zeros(self.dealt.zeros).ok()?;
+        start.join(&slot.to_bytes()).ok()?.join(extranonce2).ok()
+    }
+}
+
+/// What a miner rolls in the header itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RolledFields {
+    pub(crate) version: u32,
+    pub(crate) ntime: u32,
+    pub(crate) nonce: u32,
+}

@@ -1,0 +1,183 @@
+//! A miner's session: what it said in whatever order, and what follows for its work.
+
+pub(crate) mod setup;
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use sv1::Id;
+use sv2::bitcoin::{Difficulty, VersionMask};
+use sv2::tlv::UserIdentity;
+
+use crate::assigned::Assigned;
+use crate::config::{Config, DifficultyPolicy};
+use crate::refusal::Refusal;
+use crate::share::Terms;
+use crate::slot::Slot;
+use crate::statistics::MinerStatistics;
+use crate::vardiff::Vardiff;
+use crate::work::WorkId;
+
+/// Hashes that a share of difficulty 1 takes on average.
+pub(crate) const HASHES_PER_DIFFICULTY: f64 = 4_294_967_296.0;
+
+/// Workers on one connection; more than any machine has, few enough to search one by one.
+const MAX_WORKERS: usize = 64;
+
+/// One Sv1 connection, as far as it has come.
+#[derive(Debug)]
+pub(crate) struct Miner {
+    pub(crate) peer: SocketAddr,
+    pub(crate) connected: Instant,
+    pub(crate) last_line: Instant,
+    subscription: Option<Subscription>,
+    workers: Vec<Worker>,
+    /// Granted by `mining.configure`; `None` without it.
+    version_mask: Option<VersionMask>,
+    /// The last mask that `mining.set_version_mask` told.
+    announced_mask: Option<VersionMask>,
+    /// The miner's own floor (BIP-0310 minimum-difficulty).
+    minimum: Option<Difficulty>,
+    /// The last wish, so that a repeated one changes nothing.
+    suggested: Option<Difficulty>,
+    pub(crate) assigned: Assigned,
+    pub(crate) vardiff: Vardiff,
+    /// Estimated hashrate, in h/s.
+    pub(crate) hashrate: f64,
+    pub(crate) last_work: Option<WorkId>,
+    pub(crate) shares_accepted: u64,
+    pub(crate) shares_rejected: u64,
+}
+
+#[derive(Debug)]
+struct Subscription {
+    slot: Slot,
+    session_id: Box<str>,
+    user_agent: Box<str>,
+}
+
+#[derive(Debug)]
+struct Worker {
+    name: Box<str>,
+    identity: UserIdentity,
+}
+
+/// What a set-up request leads to, beside its reply.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Outcome {
+    /// Nothing more.
+    Done,
+    /// The miner has now both subscribed and authorized.
+    Ready,
+    /// The miner subscribed anew, so it needs its work again.
+    NeedsWork,
+    /// The miner asks for a difficulty.
+    Wishes(Difficulty),
+}
+
+impl Miner {
+    pub(crate) fn new(now: Instant, peer: SocketAddr, policy: &DifficultyPolicy) -> Self {
+        Self {
+            peer,
+            connected: now,
+            last_line: now,
+            subscription: None,
+            workers: Vec::new(),
+            version_mask: None,
+            announced_mask: None,
+            minimum: None,
+            suggested: None,
+            assigned: Assigned::new(policy.start()),
+            vardiff: Vardiff::new(now),
+            hashrate: 0.0,
+            last_work: None,
+            shares_accepted: 0,
+            shares_rejected: 0,
+        }
+    }
+
+    /// Tells whether the miner can be given work.
+    pub(crate) fn is_mining(&self) -> bool {
+        self.subscription.is_some() && !self.workers.is_empty()
+    }
+
+    pub(crate) fn slot(&self) -> Option<Slot> {
+        self.subscription
+            .as_ref()
+            .map(|subscription| subscription.slot)
+    }
+
+    /// Gives the name of the first worker, or nothing before it authorized.
+    pub(crate) fn worker_name(&self) -> &str {
+        self.workers.first().map_or("", |worker| &worker.name)
+    }
+
+    pub(crate) fn user_agent(&self) -> &str {
+        self.subscription
+            .as_ref()
+            .map_or("", |subscription| &subscription.user_agent)
+    }
+
+    /// Finds what the pool calls the worker that submits.
+    pub(crate) fn identity(&self, worker: &str) -> Result<UserIdentity, Refusal> {
+        let found = self.workers.iter().find(|known| *known.name == *worker);
+        found
+            .map(|worker| worker.identity)
+            .ok_or(Refusal::UnauthorizedWorker)
+    }
+
+    /// Gives what its shares are judged by.
+    pub(crate) fn terms(&self, config: &Config) -> Result<Terms<'_>, Refusal> {
+        Ok(Terms {
+            slot: self.slot().ok_or(Refusal::NotSubscribed)?,
+            extranonce2_size: config.extranonce2_size,
+            version_mask: self.version_mask,
+            assigned: &self.assigned,
+        })
+    }
+
+    /// Gives the mask to announce with a job, where the miner knows another.
+    pub(crate) fn mask_to_announce(&mut self, rolling_allowed: bool) -> Option<VersionMask> {
+        let granted = self.version_mask?;
+        let mask = if rolling_allowed {
+            granted
+        } else {
+            VersionMask::NONE
+        };
+        if self.announced_mask == Some(mask) {
+            return None;
+        }
+        self.announced_mask = Some(mask);
+        Some(mask)
+    }
+
+    /// Brings a difficulty within the operator's bounds and the miner's own floor.
+    pub(crate) fn clamp(&self, policy: &DifficultyPolicy, wish: Difficulty) -> Difficulty {
+        let difficulty = policy.clamp(wish);
+        self.minimum
+            .map_or(difficulty, |minimum| difficulty.max(minimum))
+    }
+
+    /// The hashrate that the present difficulty was chosen for, in h/s.
+    pub(crate) fn implied_hashrate(&self, shares_per_minute: f64) -> f64 {
+        self.assigned.difficulty().to_f64() * HASHES_PER_DIFFICULTY * shares_per_minute / 60.0
+    }
+
+    pub(crate) fn statistics(&self) -> MinerStatistics {
+        MinerStatistics {
+            worker: self.worker_name().to_owned(),
+            user_agent: self.user_agent().to_owned(),
+            peer: self.peer,
+            difficulty: self.assigned.difficulty().to_f64(),
+            hashrate: self.hashrate,
+            shares_accepted: self.shares_accepted,
+            shares_rejected: self.shares_rejected,
+        }
+    }
+}
+
+/// A request together with the id that its reply echoes and the buffer that the reply goes to.
+pub(crate) struct Reply<'a> {
+    pub(crate) id: &'a Id,
+    pub(crate) out: &'a mut Vec<u8>,
+}

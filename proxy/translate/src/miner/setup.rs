@@ -1,0 +1,168 @@
+//! Every request but `mining.submit`: configure, subscribe, authorize in any order and number, and the rest that
+//! firmware is known to send.
+
+use sv1::{
+    Configure, ConfigureReply, Extranonce1, RejectCode, Request, Subscribe, SubscribeReply, reply,
+};
+use sv2::bitcoin::{Difficulty, Target, VersionMask};
+
+use super::{MAX_WORKERS, Miner, Outcome, Reply, Subscription, Worker};
+use crate::config::Config;
+use crate::slot::Slot;
+use crate::worker;
+
+/// Answer to `client.get_version`.
+const VERSION: &str = concat!("millrace/", env!("CARGO_PKG_VERSION"));
+
+/// What a new subscription gets.
+#[derive(Debug)]
+pub(crate) struct NewSession {
+    pub(crate) slot: Slot,
+    pub(crate) session_id: Box<str>,
+}
+
+impl Miner {
+    /// Answers a request other than a share. `new_session` is called for the first subscribe; it gives `None`
+    /// where no slot is left.
+    pub(crate) fn handle_setup(
+        &mut self,
+        request: Request,
+        config: &Config,
+        new_session: impl FnOnce() -> Option<NewSession>,
+        reply: Reply<'_>,
+    ) -> Outcome {
+        match request {
+            Request::Configure(configure) => self.configure(&configure, config, reply),
+            Request::Subscribe(subscribe) => self.subscribe(subscribe, config, new_session, reply),
+            Request::Authorize { user, .. } => self.authorize(user, reply),
+            Request::SuggestDifficulty(wish) => match Difficulty::new(wish) {
+                Ok(wish) => self.suggest(wish, reply),
+                Err(error) => refuse(reply, &error.to_string()),
+            },
+            Request::SuggestTarget(target) => {
+                let wish = Target::from_be_bytes(target).difficulty();
+                self.suggest(wish, reply)
+            }
+            Request::ExtranonceSubscribe | Request::MultiVersion(_) => done(reply),
+            Request::GetTransactions => {
+                reply::result_empty(reply.out, reply.id);
+                Outcome::Done
+            }
+            Request::Ping => {
+                reply::result_pong(reply.out, reply.id);
+                Outcome::Done
+            }
+            Request::GetVersion => {
+                reply::result_text(reply.out, reply.id, VERSION);
+                Outcome::Done
+            }
+            Request::Unknown { method } => {
+                let words = format!("method {method:?} is not known here");
+                reply::error(reply.out, reply.id, RejectCode::MethodNotFound, &words);
+                Outcome::Done
+            }
+            // Shares are judged by the translator, which knows the jobs.
+            Request::Submit(_) => refuse(reply, "not a set-up request"),
+        }
+    }
+
+    /// BIP-0310: grants what both sides want of version rolling, and notes the miner's floor.
+    fn configure(&mut self, configure: &Configure, config: &Config, reply: Reply<'_>) -> Outcome {
+        let granted = ConfigureReply::granting(configure, config.version_mask.bits());
+        granted.encode_into(reply.id, reply.out);
+        if let Some(mask) = granted.version_rolling {
+            self.version_mask = Some(VersionMask::new(mask));
+            self.announced_mask = None;
+        }
+        let Some(Ok(minimum)) = configure.minimum_difficulty.map(Difficulty::new) else {
+            return Outcome::Done;
+        };
+        self.minimum = Some(ceil_power_of_two(minimum));
+        Outcome::Wishes(minimum)
+    }
+
+    /// A second subscribe gets the same slot and session: the miner started over on its side.
+    fn subscribe(
+        &mut self,
+        subscribe: Subscribe,
+        config: &Config,
+        new_session: impl FnOnce() -> Option<NewSession>,
+        reply: Reply<'_>,
+    ) -> Outcome {
+        let again = self.subscription.is_some();
+        let user_agent = subscribe.user_agent.unwrap_or_default();
+        if self.subscription.is_none() {
+            let Some(NewSession { slot, session_id }) = new_session() else {
+                return refuse(reply, "no extranonce is left for another miner");
+            };
+            self.subscription = Some(Subscription {
+                slot,
+                session_id,
+                user_agent,
+            });
+        }
+        let Some(subscription) = &self.subscription else {
+            return Outcome::Done;
+        };
+        let subscribed = SubscribeReply {
+            session_id: subscription.session_id.clone(),
+            extranonce1: Extranonce1::new(&subscription.slot.to_bytes()).unwrap_or_default(),
+            extranonce2_size: config.extranonce2_size,
+        };
+        subscribed.encode_into(reply.id, reply.out);
+        match (self.is_mining(), again) {
+            (true, false) => Outcome::Ready,
+            (true, true) => Outcome::NeedsWork,
+            (false, _) => Outcome::Done,
+        }
+    }
+
+    /// Any name is welcome: the pool pays the account of the channel, the name tells machines apart.
+    fn authorize(&mut self, user: Box<str>, reply: Reply<'_>) -> Outcome {
+        let was_mining = self.is_mining();
+        if !self.workers.iter().any(|worker| worker.name == user) {
+            if self.workers.len() >= MAX_WORKERS {
+                return refuse(reply, "too many workers on one connection");
+            }
+            self.workers.push(Worker {
+                identity: worker::identity(&user),
+                name: user,
+            });
+        }
+        reply::result_true(reply.out, reply.id);
+        if self.is_mining() && !was_mining {
+            Outcome::Ready
+        } else {
+            Outcome::Done
+        }
+    }
+
+    /// Some firmware repeats its wish every half minute; only a new one counts.
+    fn suggest(&mut self, wish: Difficulty, reply: Reply<'_>) -> Outcome {
+        reply::result_true(reply.out, reply.id);
+        if self.suggested == Some(wish) {
+            return Outcome::Done;
+        }
+        self.suggested = Some(wish);
+        Outcome::Wishes(wish)
+    }
+}
+
+fn done(reply: Reply<'_>) -> Outcome {
+    reply::result_true(reply.out, reply.id);
+    Outcome::Done
+}
+
+fn refuse(reply: Reply<'_>, words: &str) -> Outcome {
+    reply::error(reply.out, reply.id, RejectCode::Other, words);
+    Outcome::Done
+}
+
+/// A floor is a promise, so it is rounded up where everything else is rounded down.
+fn ceil_power_of_two(difficulty: Difficulty) -> Difficulty {
+    let floor = difficulty.floor_power_of_two();
+    match floor == difficulty {
+        true => floor,
+        false => Difficulty::new(floor.to_f64() * 2.0).unwrap_or(floor),
+    }
+}

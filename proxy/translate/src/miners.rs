@@ -1,0 +1,98 @@
+//! All connected miners, by an id that is never reused for another.
+
+use crate::miner::Miner;
+
+/// One Sv1 connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MinerId {
+    index: u32,
+    generation: u32,
+}
+
+impl MinerId {
+    /// The place of the miner in a dense table; free again once it has left.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
+#[derive(Debug)]
+struct Place {
+    generation: u32,
+    miner: Option<Box<Miner>>,
+}
+
+/// A table whose places are reused under a new generation.
+#[derive(Debug, Default)]
+pub(crate) struct Miners {
+    places: Vec<Place>,
+    free: Vec<u32>,
+}
+
+impl Miners {
+    pub(crate) fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    /// Adds a miner; `None` past 2^32 of them.
+    pub(crate) fn insert(&mut self, miner: Miner) -> Option<MinerId> {
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None => {
+                let index = u32::try_from(self.places.len()).ok()?;
+                self.places.push(Place {
+                    generation: 0,
+                    miner: None,
+                });
+                index
+            }
+        };
+        let place = self.places.get_mut(index as usize)?;
+        place.miner = Some(Box::new(miner));
+        Some(MinerId {
+            index,
+            generation: place.generation,
+        })
+    }
+
+    pub(crate) fn get_mut(&mut self, id: MinerId) -> Option<&mut Miner> {
+        let place = self.places.get_mut(id.index())?;
+        place
+            .miner
+            .as_deref_mut()
+            .filter(|_| place.generation == id.generation)
+    }
+
+    pub(crate) fn remove(&mut self, id: MinerId) -> Option<Miner> {
+        let place = self.places.get_mut(id.index())?;
+        if place.generation != id.generation {
+            return None;
+        }
+        let miner = place.miner.take()?;
+        place.generation = place.generation.wrapping_add(1);
+        self.free.push(id.index);
+        Some(*miner)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (MinerId, &Miner)> {
+        (0..).zip(&self.places).filter_map(|(index, place)| {
+            let miner = place.miner.as_deref()?;
+            Some((
+                MinerId {
+                    index,
+                    generation: place.generation,
+                },
+                miner,
+            ))
+        })
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (MinerId, &mut Miner)> {
+        (0..).zip(&mut self.places).filter_map(|(index, place)| {
+            let generation = place.generation;
+            let miner = place.miner.as_deref_mut()?;
+            Some((MinerId { index, generation }, miner))
+        })
+    }
+}

@@ -1,0 +1,109 @@
+//! What the body is told to do.
+
+use std::sync::Arc;
+
+use sv2::message::Message;
+use sv2::tlv::UserIdentity;
+
+use crate::event::Event;
+use crate::miners::MinerId;
+use crate::upstream::{Fault, UpstreamId};
+use crate::work::Notify;
+
+/// One thing to do; they are to be done in order.
+#[derive(Debug)]
+pub enum Output {
+    /// Give a miner work. A miner that does not read needs only the newest, see [`Delivery::supersede`].
+    Deliver {
+        /// Who gets it.
+        miner: MinerId,
+        /// What.
+        delivery: Delivery,
+    },
+    /// Close a miner's connection after its replies went out.
+    CloseMiner {
+        /// Whose.
+        miner: MinerId,
+        /// Why, for the log.
+        reason: CloseReason,
+    },
+    /// Connect to an upstream, with the Noise handshake, then call
+    /// [`Translator::handle_upstream_connected`](crate::Translator::handle_upstream_connected), or
+    /// [`handle_upstream_lost`](crate::Translator::handle_upstream_lost) with what went wrong.
+    Dial {
+        /// Which.
+        upstream: UpstreamId,
+        /// Where to, when it is not the configured place: the upstream sent `Reconnect`. The authority key stays.
+        redirect: Option<(String, u16)>,
+    },
+    /// Send a message to an upstream.
+    Send {
+        /// Where to.
+        upstream: UpstreamId,
+        /// What.
+        message: Message,
+        /// The worker's name to put on it (SV2 ext 0x0002).
+        worker: Option<UserIdentity>,
+    },
+    /// End an upstream's connection once what was sent before has gone out.
+    HangUp {
+        /// Which.
+        upstream: UpstreamId,
+        /// Why.
+        reason: Fault,
+    },
+    /// Something worth a line in the log.
+    Event(Event),
+}
+
+/// The lines that bring a miner to new work, to be written in the order of the fields.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// BIP-0310 mining.set_version_mask, where it changed.
+    pub version_mask: Option<Arc<[u8]>>,
+    /// SV1 mining.set_difficulty, where it changed.
+    pub difficulty: Option<Arc<[u8]>>,
+    /// SV1 mining.notify, both forms.
+    pub notify: Arc<Notify>,
+    /// Which form: whether all earlier jobs are void.
+    pub clean_jobs: bool,
+}
+
+impl Delivery {
+    /// Takes the place of `older`, which was never written: what it announced must not be lost.
+    pub fn supersede(&mut self, older: Self) {
+        self.clean_jobs |= older.clean_jobs;
+        if self.difficulty.is_none() {
+            self.difficulty = older.difficulty;
+        }
+        if self.version_mask.is_none() {
+            self.version_mask = older.version_mask;
+        }
+    }
+
+    /// Gives the lines in the order in which they are to be written.
+    pub fn lines(&self) -> impl Iterator<Item = &[u8]> {
+        let before = [self.version_mask.as_deref(), self.difficulty.as_deref()];
+        before
+            .into_iter()
+            .flatten()
+            .chain([self.notify.line(self.clean_jobs)])
+    }
+}
+
+/// Why a miner's connection is closed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CloseReason {
+    /// It did not subscribe and authorize in time.
+    #[error("did not subscribe and authorize within {0} s")]
+    SetupTimeout(u64),
+    /// It sent nothing for too long.
+    #[error("sent nothing for {0} s")]
+    Idle(u64),
+    /// It sent what is no Stratum V1, in a way that cannot be answered.
+    #[error("sent a line that cannot be answered: {0}")]
+    UnanswerableLine(String),
+    /// We are going down.
+    #[error("the proxy stops")]
+    Stopping,
+}

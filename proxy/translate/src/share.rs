@@ -1,0 +1,117 @@
+//! Share judgement: is it what the job, the miner's difficulty and the upstream ask for?
+//!
+//! Every check of SV2 §5.3.12 that the upstream would make is made here first, so that a share which the pool
+//! would refuse is answered with its true reason and never sent.
+
+use sv1::Submit;
+use sv2::bitcoin::{BlockHash, Difficulty, VersionMask};
+
+use crate::assigned::Assigned;
+use crate::duplicates::Duplicates;
+use crate::job::{Job, MAX_NTIME_AHEAD, RolledFields};
+use crate::refusal::Refusal;
+use crate::slot::Slot;
+use crate::work::WorkId;
+
+/// What a miner's shares are judged by, apart from the job.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms<'a> {
+    pub(crate) slot: Slot,
+    pub(crate) extranonce2_size: u8,
+    /// The mask granted by `mining.configure`; `None` without it.
+    pub(crate) version_mask: Option<VersionMask>,
+    pub(crate) assigned: &'a Assigned,
+}
+
+/// A share that counts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GoodShare {
+    pub(crate) hash: BlockHash,
+    pub(crate) fields: RolledFields,
+    /// The difficulty that the miner is credited with.
+    pub(crate) credit: Difficulty,
+    /// Whether the upstream pays for it: it meets the channel's target or the network's.
+    pub(crate) for_upstream: bool,
+    /// Whether it solves a block.
+    pub(crate) is_block: bool,
+}
+
+/// Judges a share of a known job.
+pub(crate) fn judge(
+    submit: &Submit,
+    (work, job): (WorkId, &Job),
+    terms: Terms<'_>,
+    duplicates: &mut Duplicates,
+) -> Result<GoodShare, Refusal> {
+    let extranonce2 = submit.extranonce2.as_bytes();
+    let (given, expected) = (extranonce2.len(), usize::from(terms.extranonce2_size));
+    if given != expected {
+        return Err(Refusal::Extranonce2Size { given, expected });
+    }
+    check_ntime(submit.ntime, job.min_ntime)?;
+    let version = version(submit.version_bits, job, terms.version_mask)?;
+    let fields = RolledFields {
+        version,
+        ntime: submit.ntime,
+        nonce: submit.nonce,
+    };
+    let hash = job.header_hash(terms.slot, extranonce2, fields);
+    let is_block = job.tip.network_target.is_met_by(&hash);
+    let for_upstream = is_block || job.target.is_met_by(&hash);
+    let Some(credit) = credit(&hash, work, terms.assigned, for_upstream) else {
+        let (reached, wanted) = (hash.to_target().difficulty(), terms.assigned.difficulty());
+        return Err(Refusal::LowDifficulty { reached, wanted });
+    };
+    // Last, so that only hashes that cost their difficulty take up room.
+    if !duplicates.insert(&hash) {
+        return Err(Refusal::Duplicate);
+    }
+    Ok(GoodShare {
+        hash,
+        fields,
+        credit,
+        for_upstream,
+        is_block,
+    })
+}
+
+/// What the upstream pays for counts, even where the miner's own difficulty is higher.
+fn credit(
+    hash: &BlockHash,
+    work: WorkId,
+    assigned: &Assigned,
+    for_upstream: bool,
+) -> Option<Difficulty> {
+    let credit = assigned.credit(hash, work);
+    credit
+        .or_else(|| for_upstream.then(|| hash.to_target().difficulty().min(assigned.difficulty())))
+}
+
+fn check_ntime(ntime: u32, min_ntime: u32) -> Result<(), Refusal> {
+    if ntime < min_ntime {
+        return Err(Refusal::NtimeTooOld { ntime, min_ntime });
+    }
+    if ntime - min_ntime > MAX_NTIME_AHEAD {
+        return Err(Refusal::NtimeTooNew { ntime, min_ntime });
+    }
+    Ok(())
+}
+
+/// Gives the header version: the job's, with the bits that the miner rolled within the mask (BIP-0310).
+fn version(bits: Option<u32>, job: &Job, mask: Option<VersionMask>) -> Result<u32, Refusal> {
+    let Some(bits) = bits else {
+        return Ok(job.dealt.version);
+    };
+    if bits == 0 && (mask.is_none() || !job.dealt.version_rolling_allowed) {
+        // Some firmware always sends the parameter.
+        return Ok(job.dealt.version);
+    }
+    let mask = mask.ok_or(Refusal::VersionRollingNotNegotiated)?;
+    if !job.dealt.version_rolling_allowed {
+        return Err(Refusal::VersionRollingNotAllowed);
+    }
+    if !mask.allows(bits) {
+        return Err(Refusal::VersionBitsOutsideMask { bits, mask });
+    }
+    Ok(mask.apply(job.dealt.version, bits))
+}

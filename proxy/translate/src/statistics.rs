@@ -1,0 +1,91 @@
+//! What happened so far, in numbers. Counters only rise; the body shows them.
+
+use std::collections::BTreeMap;
+
+/// Error codes of an upstream that are counted each by itself; the rest together as `other`.
+const MAX_ERROR_CODES: usize = 32;
+
+/// Counters of the whole translator.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Statistics {
+    /// Miners that connected.
+    pub miners_connected: u64,
+    /// Miners that are connected now.
+    pub miners: u64,
+    /// Miners that subscribed and authorized and are connected now.
+    pub miners_mining: u64,
+    /// Shares that miners submitted.
+    pub shares_submitted: u64,
+    /// Shares that were good.
+    pub shares_accepted: u64,
+    /// Sum of the difficulties that miners were credited with.
+    pub work_accepted: f64,
+    /// Refused shares by reason.
+    pub shares_rejected: BTreeMap<&'static str, u64>,
+    /// Blocks that miners solved.
+    pub blocks_found: u64,
+    /// Jobs that went out to miners, keepalives not counted.
+    pub jobs: u64,
+    /// Blocks that began while we watched.
+    pub new_blocks: u64,
+    /// Notifies that went out to keep miners from giving up.
+    pub keepalives: u64,
+    /// Estimated hashrate of all miners, in h/s.
+    pub hashrate: f64,
+    /// Each upstream, in the order of the configuration.
+    pub upstreams: Vec<UpstreamStatistics>,
+}
+
+/// Counters of one upstream.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpstreamStatistics {
+    /// The operator's name for it.
+    pub name: String,
+    /// Whether a channel is open now.
+    pub open: bool,
+    /// Channels opened so far.
+    pub channels_opened: u64,
+    /// Shares sent.
+    pub shares_sent: u64,
+    /// Shares that it acknowledged.
+    pub shares_accepted: u64,
+    /// Sum of the difficulties that it acknowledged.
+    pub work_accepted: u64,
+    /// Shares that it refused, by error code.
+    pub shares_rejected: BTreeMap<String, u64>,
+    /// Shares without an answer as their connection ended.
+    pub shares_unanswered: u64,
+    /// Shares sent on the present connection that have no answer yet.
+    pub shares_pending: u64,
+    /// Present target of the channel, as a difficulty; 0 without a channel.
+    pub difficulty: f64,
+}
+
+/// What is known of one miner.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MinerStatistics {
+    /// Name of the first authorized worker.
+    pub worker: String,
+    /// What the miner says of itself.
+    pub user_agent: String,
+    /// Its address.
+    pub peer: std::net::SocketAddr,
+    /// The difficulty of its work.
+    pub difficulty: f64,
+    /// Estimated hashrate, in h/s.
+    pub hashrate: f64,
+    /// Shares that were good.
+    pub shares_accepted: u64,
+    /// Shares that were refused.
+    pub shares_rejected: u64,
+}
+
+impl UpstreamStatistics {
+    /// Counts a refusal by the pool; what it may name is bounded.
+    pub(crate) fn count_rejection(&mut self, error_code: &str) {
+        let known = self.shares_rejected.contains_key(error_code);
+        let room = self.shares_rejected.len() < MAX_ERROR_CODES;
+        let code = if known || room { error_code } else { "other" };
+        *self.shares_rejected.entry(code.to_owned()).or_default() += 1;
+    }
+}

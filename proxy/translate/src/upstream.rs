@@ -1,0 +1,392 @@
+//! An upstream: the story of its connection from the first dial to the open channel, and again after every fault.
+//!
+//! ```text
+//! Waiting ─► Dialling ─► SettingUp ─► Negotiating ─► Opening ─► Open
+//!    ▲                                                            │
+//!    └────────────────────── any fault ◄──────────────────────────┘
+//! ```
+
+mod channel;
+mod fault;
+mod setup;
+
+pub(crate) use channel::{Channel, News};
+pub use fault::{Fault, Violation};
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use sv2::bitcoin::{Hashrate, Target};
+use sv2::message::Message;
+use sv2::messages::common::Common;
+use sv2::messages::mining::CloseChannel;
+use sv2::types::{ChannelId, RequestId, Str0_255};
+
+use crate::backoff::Backoff;
+use crate::config::{Config, UpstreamConfig};
+use crate::event::Event;
+use crate::output::Output;
+use crate::statistics::UpstreamStatistics;
+
+/// An upstream by its place in the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UpstreamId(pub usize);
+
+/// One connection to an upstream: jobs and shares belong to it, not to its successor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ConnectionId {
+    pub(crate) upstream: UpstreamId,
+    number: u64,
+}
+
+/// Things to do, in order.
+pub(crate) type Outputs = VecDeque<Output>;
+
+/// How long to wait for an answer to `RequestExtensions`: a server that does not know it stays silent.
+const EXTENSIONS_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// [`Slot::LEN`](crate::Slot::LEN) as the wire's integer.
+const SLOT_SIZE: u16 = 4;
+
+/// Channels closed on this connection that are remembered, so that messages on their way to them are no violation.
+const MAX_CLOSED_CHANNELS: usize = 16;
+
+#[derive(Debug)]
+enum State {
+    Waiting {
+        until: Instant,
+    },
+    Dialling,
+    SettingUp {
+        deadline: Instant,
+    },
+    Negotiating {
+        deadline: Instant,
+    },
+    Opening {
+        deadline: Instant,
+        worker_names: bool,
+    },
+    Open(Box<Channel>),
+}
+
+/// What the farm is to tell an upstream of itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Demand {
+    /// Hashrate of all miners; zero while there is none.
+    pub(crate) hashrate: Hashrate,
+    /// The easiest target that would not lose or flood.
+    pub(crate) max_target: Target,
+}
+
+/// One upstream.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    id: UpstreamId,
+    config: UpstreamConfig,
+    asks_worker_names: bool,
+    /// Bytes for slot and extranonce2: what is asked for, and what a channel must give.
+    extranonce_size: u16,
+    setup_timeout: Duration,
+    state: State,
+    backoff: Backoff,
+    connections: u64,
+    requests: u32,
+    closed_channels: VecDeque<ChannelId>,
+    /// The server refused the flag REQUIRES_VERSION_ROLLING.
+    without_version_rolling: bool,
+    pub(crate) statistics: UpstreamStatistics,
+}
+
+impl Upstream {
+    /// Makes an upstream that is dialled at the first timeout.
+    pub(crate) fn new(
+        now: Instant,
+        id: UpstreamId,
+        config: &UpstreamConfig,
+        all: &Config,
+        seed: u64,
+    ) -> Self {
+        let needed = SLOT_SIZE + u16::from(all.extranonce2_size);
+        Self {
+            id,
+            config: config.clone(),
+            asks_worker_names: all.worker_names,
+            extranonce_size: needed,
+            setup_timeout: all.upstream_setup_timeout,
+            state: State::Waiting { until: now },
+            backoff: Backoff::new(all.retry_min, all.retry_max, seed),
+            connections: 0,
+            requests: 0,
+            closed_channels: VecDeque::new(),
+            without_version_rolling: false,
+            statistics: UpstreamStatistics {
+                name: config.name.clone(),
+                ..Default::default()
+            },
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    /// Gives the open channel.
+    pub(crate) fn channel(&self) -> Option<&Channel> {
+        match &self.state {
+            State::Open(channel) => Some(channel),
+            _ => None,
+        }
+    }
+
+    /// Gives the channel that a job was dealt on, where it is still open.
+    pub(crate) fn channel_of(
+        &mut self,
+        connection: ConnectionId,
+    ) -> Option<(&mut Channel, &mut UpstreamStatistics)> {
+        match &mut self.state {
+            State::Open(channel) if channel.connection() == connection => {
+                Some((channel, &mut self.statistics))
+            }
+            _ => None,
+        }
+    }
+
+    /// Tells when [`handle_timeout`](Self::handle_timeout) has something to do.
+    pub(crate) fn timeout(&self) -> Option<Instant> {
+        match &self.state {
+            State::Waiting { until } => Some(*until),
+            // The body bounds how long connecting takes.
+            State::Dialling => None,
+            State::SettingUp { deadline }
+            | State::Negotiating { deadline }
+            | State::Opening { deadline, .. } => Some(*deadline),
+            State::Open(channel) => channel.update_due(),
+        }
+    }
+
+    /// Does what is due.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, demand: Demand, outputs: &mut Outputs) {
+        match &mut self.state {
+            State::Waiting { until } if *until <= now => self.dial(None, outputs),
+            State::SettingUp { deadline } if *deadline <= now => {
+                self.fail(now, Fault::NoAnswer("SetupConnection"), outputs);
+            }
+            State::Negotiating { deadline } if *deadline <= now => {
+                self.open_channel(now, demand, false, outputs);
+            }
+            State::Opening { deadline, .. } if *deadline <= now => {
+                self.fail(now, Fault::NoAnswer("OpenExtendedMiningChannel"), outputs);
+            }
+            _ => {}
+        }
+    }
+
+    fn dial(&mut self, redirect: Option<(String, u16)>, outputs: &mut Outputs) {
+        self.state = State::Dialling;
+        self.closed_channels.clear();
+        self.connections += 1;
+        outputs.push_back(Output::Dial {
+            upstream: self.id,
+            redirect,
+        });
+    }
+
+    /// The body connected and shook hands.
+    pub(crate) fn handle_connected(&mut self, now: Instant, outputs: &mut Outputs) {
+        if !matches!(self.state, State::Dialling) {
+            return;
+        }
+        self.state = State::SettingUp {
+            deadline: now + self.setup_timeout,
+        };
+        let message = self.setup_connection();
+        self.send(message.into(), outputs);
+    }
+
+    /// The body lost the connection, or never had one.
+    pub(crate) fn handle_lost(&mut self, now: Instant, words: String, outputs: &mut Outputs) {
+        if !matches!(self.state, State::Waiting { .. }) {
+            self.wait(now, Fault::ConnectionLost(words), outputs);
+        }
+    }
+
+    /// Takes a message; what it means for miners comes back.
+    pub(crate) fn handle_message(
+        &mut self,
+        now: Instant,
+        message: Message,
+        demand: Demand,
+        outputs: &mut Outputs,
+    ) -> News {
+        match self.take_message(now, message, demand, outputs) {
+            Ok(news) => news,
+            Err(fault) => {
+                self.fail(now, fault, outputs);
+                News::Nothing
+            }
+        }
+    }
+
+    fn take_message(
+        &mut self,
+        now: Instant,
+        message: Message,
+        demand: Demand,
+        outputs: &mut Outputs,
+    ) -> Result<News, Fault> {
+        match message {
+            // A message of an unknown extension is to be ignored (SV2 §3.4.1).
+            Message::Unknown(_) => return Ok(News::Nothing),
+            Message::Common(Common::Reconnect(reconnect)) => {
+                self.reconnect(now, &reconnect, outputs);
+                return Ok(News::Nothing);
+            }
+            message => match &mut self.state {
+                // What was on its way as we hung up.
+                State::Waiting { .. } | State::Dialling => {}
+                State::SettingUp { .. } => {
+                    self.take_setup_answer(now, &message, demand, outputs)?
+                }
+                State::Negotiating { .. } => {
+                    self.take_extensions(now, &message, demand, outputs)?
+                }
+                State::Opening { worker_names, .. } => {
+                    let worker_names = *worker_names;
+                    self.take_open_answer(now, message, worker_names, demand, outputs)?;
+                }
+                State::Open(_) => return self.take_channel_message(now, message, outputs),
+            },
+        }
+        Ok(News::Nothing)
+    }
+
+    fn take_channel_message(
+        &mut self,
+        now: Instant,
+        message: Message,
+        outputs: &mut Outputs,
+    ) -> Result<News, Fault> {
+        let State::Open(channel) = &mut self.state else {
+            return Ok(News::Nothing);
+        };
+        let Message::Mining(message) = message else {
+            // Late answers of the negotiation and changes of a channel's end tell us nothing.
+            return Ok(News::Nothing);
+        };
+        let addressed = channel::addressed_channel(&message);
+        if let Some(addressed) = addressed.filter(|id| !channel.is_addressed_by(*id)) {
+            return match self.closed_channels.contains(&addressed) {
+                true => Ok(News::Nothing),
+                false => Err(Violation::UnknownChannel {
+                    message: message.name(),
+                    channel: addressed,
+                }
+                .into()),
+            };
+        }
+        let mut told = channel::Told {
+            upstream: &self.config.name,
+            statistics: &mut self.statistics,
+            outputs,
+        };
+        channel.handle_message(now, message, &mut told)
+    }
+
+    /// Tells the upstream of the farm where that is due.
+    pub(crate) fn announce(&mut self, now: Instant, demand: Demand, outputs: &mut Outputs) {
+        let State::Open(channel) = &mut self.state else {
+            return;
+        };
+        let Some(update) = channel.update(now, demand) else {
+            return;
+        };
+        let hashrate = demand.hashrate;
+        outputs.push_back(Output::Event(Event::HashrateAnnounced {
+            upstream: self.config.name.clone(),
+            hashrate,
+        }));
+        self.send(update.into(), outputs);
+    }
+
+    /// Ends the channel in an orderly way: we stop.
+    pub(crate) fn close(&mut self, now: Instant, outputs: &mut Outputs) {
+        if let State::Open(channel) = &self.state {
+            let reason_code = Str0_255::truncated("proxy-stopped");
+            let message = CloseChannel {
+                channel_id: channel.id(),
+                reason_code,
+            };
+            self.send(message.into(), outputs);
+        }
+        if !matches!(self.state, State::Waiting { .. } | State::Dialling) {
+            outputs.push_back(Output::HangUp {
+                upstream: self.id,
+                reason: Fault::Stopping,
+            });
+        }
+        self.state = State::Waiting {
+            until: now + Duration::from_secs(3_600),
+        };
+    }
+
+    /// Hangs up because of a fault, then waits.
+    fn fail(&mut self, now: Instant, fault: Fault, outputs: &mut Outputs) {
+        outputs.push_back(Output::HangUp {
+            upstream: self.id,
+            reason: fault.clone(),
+        });
+        self.wait(now, fault, outputs);
+    }
+
+    fn wait(&mut self, now: Instant, fault: Fault, outputs: &mut Outputs) {
+        let unanswered = self.channel().map_or(0, Channel::unanswered);
+        self.statistics.open = false;
+        self.statistics.difficulty = 0.0;
+        self.statistics.shares_pending = 0;
+        self.statistics.shares_unanswered += unanswered;
+        let retry_in = self.backoff.pause();
+        self.state = State::Waiting {
+            until: now + retry_in,
+        };
+        let upstream = self.config.name.clone();
+        outputs.push_back(Output::Event(Event::UpstreamFailed {
+            upstream,
+            fault,
+            unanswered,
+            retry_in,
+        }));
+    }
+
+    fn send(&self, message: Message, outputs: &mut Outputs) {
+        outputs.push_back(Output::Send {
+            upstream: self.id,
+            message,
+            worker: None,
+        });
+    }
+
+    fn remark(&self, remark: String, outputs: &mut Outputs) {
+        let upstream = self.config.name.clone();
+        outputs.push_back(Output::Event(Event::UpstreamRemark { upstream, remark }));
+    }
+
+    fn next_request(&mut self) -> RequestId {
+        self.requests = self.requests.wrapping_add(1);
+        RequestId(self.requests)
+    }
+
+    fn connection(&self) -> ConnectionId {
+        ConnectionId {
+            upstream: self.id,
+            number: self.connections,
+        }
+    }
+
+    fn forget_channel(&mut self, channel: ChannelId) {
+        if self.closed_channels.len() >= MAX_CLOSED_CHANNELS {
+            self.closed_channels.pop_front();
+        }
+        self.closed_channels.push_back(channel);
+    }
+}

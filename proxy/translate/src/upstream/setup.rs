@@ -1,0 +1,234 @@
+//! From the handshake to the open channel: SetupConnection, RequestExtensions, OpenExtendedMiningChannel.
+
+use std::time::Instant;
+
+use sv2::bitcoin::Target;
+use sv2::message::Message;
+use sv2::messages::common::{
+    Common, MINING_PROTOCOL, PROTOCOL_VERSION, Reconnect, SetupConnection,
+};
+use sv2::messages::extensions::{ExtensionsNegotiation, RequestExtensions};
+use sv2::messages::mining::{
+    CloseChannel, Mining, OpenExtendedMiningChannel, OpenExtendedMiningChannelSuccess, setup_flags,
+};
+use sv2::tlv::WORKER_SPECIFIC_HASHRATE_TRACKING;
+use sv2::types::{Seq0_64K, Str0_255, U256};
+
+use super::{Channel, Demand, EXTENSIONS_TIMEOUT, Fault, Outputs, State, Upstream, Violation};
+use crate::event::Event;
+use crate::output::Output;
+
+/// Pairs the only `RequestExtensions` of a connection with its answer.
+const EXTENSIONS_REQUEST: u16 = 1;
+
+impl Upstream {
+    pub(super) fn setup_connection(&self) -> SetupConnection {
+        // Farms roll versions; a server that refuses the flag is asked again without it.
+        let flags = match self.without_version_rolling {
+            true => 0,
+            false => setup_flags::REQUIRES_VERSION_ROLLING,
+        };
+        SetupConnection {
+            protocol: MINING_PROTOCOL,
+            min_version: PROTOCOL_VERSION,
+            max_version: PROTOCOL_VERSION,
+            flags,
+            endpoint_host: Str0_255::truncated(&self.config.host),
+            endpoint_port: self.config.port,
+            vendor: Str0_255::truncated("Millrace"),
+            hardware_version: Str0_255::truncated("translation proxy"),
+            firmware: Str0_255::truncated(env!("CARGO_PKG_VERSION")),
+            device_id: Str0_255::default(),
+        }
+    }
+
+    /// Takes the answer to `SetupConnection`.
+    pub(super) fn take_setup_answer(
+        &mut self,
+        now: Instant,
+        message: &Message,
+        demand: Demand,
+        outputs: &mut Outputs,
+    ) -> Result<(), Fault> {
+        match message {
+            Message::Common(Common::SetupConnectionSuccess(success)) => {
+                if success.used_version != PROTOCOL_VERSION {
+                    return Err(Fault::OtherProtocolVersion(success.used_version));
+                }
+                match self.asks_worker_names {
+                    true => self.request_extensions(now, outputs),
+                    false => self.open_channel(now, demand, false, outputs),
+                }
+                Ok(())
+            }
+            Message::Common(Common::SetupConnectionError(error)) => {
+                if error.flags & setup_flags::REQUIRES_VERSION_ROLLING != 0 {
+                    self.without_version_rolling = true;
+                }
+                Err(Fault::SetupRefused {
+                    error_code: error.error_code.to_string(),
+                    flags: error.flags,
+                })
+            }
+            other => Err(unexpected(other, "SetupConnection.Success")),
+        }
+    }
+
+    fn request_extensions(&mut self, now: Instant, outputs: &mut Outputs) {
+        self.state = State::Negotiating {
+            deadline: now + EXTENSIONS_TIMEOUT,
+        };
+        let wanted =
+            Seq0_64K::try_from(vec![WORKER_SPECIFIC_HASHRATE_TRACKING]).unwrap_or_default();
+        let message = RequestExtensions {
+            request_id: EXTENSIONS_REQUEST,
+            requested_extensions: wanted,
+        };
+        self.send(message.into(), outputs);
+    }
+
+    /// Takes the answer to `RequestExtensions`; none of it but a demand of the server's stops us.
+    pub(super) fn take_extensions(
+        &mut self,
+        now: Instant,
+        message: &Message,
+        demand: Demand,
+        outputs: &mut Outputs,
+    ) -> Result<(), Fault> {
+        let Message::ExtensionsNegotiation(answer) = message else {
+            return Err(unexpected(message, "RequestExtensions.Success"));
+        };
+        let worker_names = match answer {
+            ExtensionsNegotiation::RequestExtensionsSuccess(success) => success
+                .supported_extensions
+                .contains(&WORKER_SPECIFIC_HASHRATE_TRACKING),
+            ExtensionsNegotiation::RequestExtensionsError(error) => {
+                let unknown = error.required_extensions.iter();
+                let unknown =
+                    unknown.filter(|extension| **extension != WORKER_SPECIFIC_HASHRATE_TRACKING);
+                let unknown: Vec<u16> = unknown.map(|extension| extension.0).collect();
+                if !unknown.is_empty() {
+                    return Err(Fault::ExtensionsRequired(unknown));
+                }
+                false
+            }
+            ExtensionsNegotiation::RequestExtensions(_) => false,
+        };
+        self.open_channel(now, demand, worker_names, outputs);
+        Ok(())
+    }
+
+    pub(super) fn open_channel(
+        &mut self,
+        now: Instant,
+        demand: Demand,
+        worker_names: bool,
+        outputs: &mut Outputs,
+    ) {
+        self.state = State::Opening {
+            deadline: now + self.setup_timeout,
+            worker_names,
+        };
+        let message = OpenExtendedMiningChannel {
+            request_id: self.next_request(),
+            user_identity: Str0_255::truncated(&self.config.user),
+            nominal_hash_rate: demand.hashrate.to_f32(),
+            max_target: U256(demand.max_target.to_le_bytes()),
+            min_extranonce_size: self.extranonce_size,
+        };
+        self.send(message.into(), outputs);
+    }
+
+    /// Takes the answer to `OpenExtendedMiningChannel`.
+    pub(super) fn take_open_answer(
+        &mut self,
+        now: Instant,
+        message: Message,
+        worker_names: bool,
+        demand: Demand,
+        outputs: &mut Outputs,
+    ) -> Result<(), Fault> {
+        match message {
+            Message::Mining(Mining::OpenExtendedMiningChannelSuccess(success)) => {
+                self.channel_opened(now, &success, worker_names, demand, outputs)
+            }
+            Message::Mining(Mining::OpenMiningChannelError(error)) => {
+                Err(Fault::ChannelRefused(error.error_code.to_string()))
+            }
+            // The answer to RequestExtensions came after its time.
+            Message::ExtensionsNegotiation(_) => Ok(()),
+            other => Err(unexpected(&other, "OpenExtendedMiningChannel.Success")),
+        }
+    }
+
+    fn channel_opened(
+        &mut self,
+        now: Instant,
+        success: &OpenExtendedMiningChannelSuccess,
+        worker_names: bool,
+        demand: Demand,
+        outputs: &mut Outputs,
+    ) -> Result<(), Fault> {
+        let (granted, needed) = (success.extranonce_size, self.extranonce_size);
+        if granted < needed {
+            let reason_code = Str0_255::truncated("extranonce-too-small");
+            self.send(
+                CloseChannel {
+                    channel_id: success.channel_id,
+                    reason_code,
+                }
+                .into(),
+                outputs,
+            );
+            self.forget_channel(success.channel_id);
+            return Err(Fault::TooLittleExtranonce { granted, needed });
+        }
+        let channel = Channel::new(
+            now,
+            self.connection(),
+            success,
+            needed,
+            worker_names,
+            demand,
+        )?;
+        let target = Target::from_le_bytes(success.target.0);
+        self.backoff.reset();
+        self.statistics.open = true;
+        self.statistics.channels_opened += 1;
+        self.statistics.difficulty = target.difficulty().to_f64();
+        outputs.push_back(Output::Event(Event::UpstreamReady {
+            upstream: self.config.name.clone(),
+            difficulty: target.difficulty(),
+            extranonce_size: granted,
+            worker_names,
+        }));
+        self.state = State::Open(Box::new(channel));
+        Ok(())
+    }
+
+    /// Follows `Reconnect` (SV2 §3.6.5): the body checks that the same authority signed for the new host.
+    pub(super) fn reconnect(&mut self, now: Instant, reconnect: &Reconnect, outputs: &mut Outputs) {
+        let host = reconnect.new_host.to_string();
+        let port = reconnect.new_port;
+        self.remark(
+            format!("asks us to reconnect to {host:?} port {port}"),
+            outputs,
+        );
+        self.fail(now, Fault::Reconnect, outputs);
+        let host = if host.is_empty() {
+            self.config.host.clone()
+        } else {
+            host
+        };
+        let port = if port == 0 { self.config.port } else { port };
+        self.dial(Some((host, port)), outputs);
+    }
+}
+
+fn unexpected(message: &Message, expected: &'static str) -> Fault {
+    Violation::UnexpectedMessage {
+        message: message.name(),
+        expected,
+    }
+    .into()
+}
