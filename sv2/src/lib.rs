@@ -15,6 +15,8 @@ pub mod authority_key;
 pub mod bitcoin;
 pub mod codec;
 pub mod frame;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod message;
 pub mod messages;
 pub mod noise;

@@ -1,4 +1,6 @@
-//! Every message vector in both directions, every truncation, and the reference crates' reading of our frames.
+//! Every message vector in both directions, and every truncation.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::fs;
 
