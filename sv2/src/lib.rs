@@ -25,3 +25,8 @@ mod serde_forms;
 pub mod tlv;
 pub mod types;
 pub mod url;
+
+/// Compiles the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
