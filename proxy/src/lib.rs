@@ -3,6 +3,15 @@
 //! A Stratum V1 → Stratum V2 translation proxy for mining farms. What it decides is in the crate `translate`; here is
 //! what touches the operating system.
 
+pub mod appliance;
 pub mod arguments;
 pub mod check;
 pub mod config;
+mod downstream;
+mod driver;
+mod logging;
+pub mod run;
+pub mod runtime;
+mod upstream;
+
+pub use driver::Report;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use millrace::arguments::Arguments;
-use millrace::check;
+use millrace::{check, run};
 
 fn main() -> ExitCode {
     start().err().unwrap_or(ExitCode::SUCCESS)
@@ -13,10 +13,7 @@ fn main() -> ExitCode {
 fn start() -> Result<(), ExitCode> {
     match Arguments::of_process()? {
         Arguments::Check(arguments) => check::check(&arguments.config).map(|_| ()),
-        Arguments::Run(arguments) => {
-            check::load(&arguments.config)?;
-            Err(not_yet("run"))
-        }
+        Arguments::Run(arguments) => run::run(&arguments.config),
         Arguments::Demo(_) => Err(not_yet("demo")),
     }
 }

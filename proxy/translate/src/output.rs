@@ -103,6 +103,9 @@ pub enum CloseReason {
     /// It sent what is no Stratum V1, in a way that cannot be answered.
     #[error("sent a line that cannot be answered: {0}")]
     UnanswerableLine(String),
+    /// It does not take in what is written to it; in the body's words.
+    #[error("{0}")]
+    NotReading(String),
     /// We are going down.
     #[error("the proxy stops")]
     Stopping,

@@ -1,0 +1,251 @@
+//! The miners' side: listening sockets, reading lines, writing without waiting.
+//!
+//! A miner at rest costs its session and one small task. The driver writes to the socket itself, so that it
+//! decides who is first; only where a socket would block does a task take over, and reports back when the
+//! socket is free again.
+
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, SocketAddr};
+use std::time::Instant;
+
+use async_channel::Sender;
+use async_std::io::{ReadExt, WriteExt};
+use async_std::net::{TcpListener, TcpStream};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use sv1::{LineDecoder, parse_call};
+use translate::{Delivery, MinerId};
+
+use crate::driver::Input;
+use crate::runtime;
+
+/// Connections that wait to be accepted: a storm beyond it would have to retry its SYNs.
+const BACKLOG: i32 = 4_096;
+/// Bytes read at a time: several requests, and small enough for tens of thousands of miners at rest.
+const READ_BUFFER: usize = 512;
+/// Silence after which the network is asked whether the miner is still there.
+const KEEPALIVE: std::time::Duration = std::time::Duration::from_secs(60);
+/// Pause after a failed accept, which usually means that no file descriptor is left.
+const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// Listens on an address.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    // A restart must not wait for connections of the last run to time out.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(std::net::TcpListener::from(socket).into())
+}
+
+/// Accepts until nobody takes connections any more.
+pub(crate) async fn accept(listener: TcpListener, inputs: Sender<Input>) {
+    loop {
+        let connected = match listener.accept().await {
+            Ok((stream, peer)) => Input::MinerConnected(stream, peer),
+            Err(error) => {
+                log::warn!("cannot accept a miner: {error}");
+                runtime::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        if inputs.send(connected).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Reads a miner's lines until its connection ends.
+async fn read(miner: MinerId, stream: TcpStream, max_line: usize, inputs: Sender<Input>) {
+    let ended = match read_lines(miner, &stream, max_line, &inputs).await {
+        Ok(()) => Input::MinerLeft(miner, None),
+        Err(words) => Input::MinerLeft(miner, Some(words)),
+    };
+    // Fails only where the driver has ended.
+    let _ = inputs.send(ended).await;
+}
+
+/// Ends with words where the miner, not the network, is at fault.
+async fn read_lines(
+    miner: MinerId,
+    mut stream: &TcpStream,
+    max_line: usize,
+    inputs: &Sender<Input>,
+) -> Result<(), String> {
+    let mut decoder = LineDecoder::new(max_line);
+    let mut buffer = [0; READ_BUFFER];
+    loop {
+        let length = match stream.read(&mut buffer).await {
+            Ok(0) | Err(_) => return Ok(()),
+            Ok(length) => length,
+        };
+        let mut chunk = buffer.get(..length).unwrap_or_default();
+        while let Some(line) = decoder.next_line(&mut chunk) {
+            let line = line.map_err(|error| error.to_string())?;
+            let input = match parse_call(line) {
+                Ok(incoming) => Input::Incoming(miner, incoming),
+                Err(error) => Input::BadLine(miner, Box::new(error)),
+            };
+            if inputs.send(input).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// What the driver holds of a miner's connection.
+#[derive(Debug)]
+pub(crate) struct MinerLink {
+    stream: TcpStream,
+    /// Replies that have not been written.
+    replies: Vec<u8>,
+    /// The newest work that has not been written.
+    delivery: Option<Delivery>,
+    /// Since when a task writes for us because the socket would block.
+    blocked_since: Option<Instant>,
+    /// Whether the connection is to be closed once all is written.
+    closing: bool,
+}
+
+/// What became of an attempt to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    /// All is written, or a task writes on.
+    Fine,
+    /// The connection is of no use any more.
+    Broken,
+}
+
+impl MinerLink {
+    /// Takes over a connection and starts reading from it.
+    pub(crate) fn start(
+        miner: MinerId,
+        stream: TcpStream,
+        max_line: usize,
+        inputs: &Sender<Input>,
+    ) -> Self {
+        prepare(&stream);
+        runtime::spawn(read(miner, stream.clone(), max_line, inputs.clone()));
+        Self {
+            stream,
+            replies: Vec::new(),
+            delivery: None,
+            blocked_since: None,
+            closing: false,
+        }
+    }
+
+    /// Gives the buffer that replies are appended to.
+    pub(crate) fn replies(&mut self) -> &mut Vec<u8> {
+        &mut self.replies
+    }
+
+    /// Puts work in line, in the place of what was not written yet.
+    pub(crate) fn deliver(&mut self, mut delivery: Delivery) {
+        if let Some(older) = self.delivery.take() {
+            delivery.supersede(older);
+        }
+        self.delivery = Some(delivery);
+    }
+
+    /// Closes the connection after what is in line has been written.
+    pub(crate) fn close_when_written(&mut self) {
+        self.closing = true;
+    }
+
+    /// Tells since when the miner has not taken in what was written.
+    pub(crate) fn blocked_since(&self) -> Option<Instant> {
+        self.blocked_since
+    }
+
+    /// Tells how many bytes of replies wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.replies.len()
+    }
+
+    /// Writes what is in line, as far as the socket takes it without waiting.
+    pub(crate) fn flush(
+        &mut self,
+        miner: MinerId,
+        now: Instant,
+        inputs: &Sender<Input>,
+    ) -> Flushed {
+        if self.blocked_since.is_some() {
+            return Flushed::Fine;
+        }
+        let delivery = self.delivery.take();
+        let Ok(rest) = self.send(delivery.as_ref()) else {
+            return Flushed::Broken;
+        };
+        // A buffer that once held much is not kept for miners at rest.
+        self.replies = Vec::new();
+        if rest.is_empty() {
+            return if self.closing {
+                Flushed::Broken
+            } else {
+                Flushed::Fine
+            };
+        }
+        self.blocked_since = Some(now);
+        let (mut stream, inputs) = (self.stream.clone(), inputs.clone());
+        runtime::spawn(async move {
+            let written = stream.write_all(&rest).await.is_ok();
+            // Fails only where the driver has ended.
+            let _ = inputs.send(Input::MinerDrained(miner, written)).await;
+        });
+        Flushed::Fine
+    }
+
+    /// Notes that the task has written what it was given.
+    pub(crate) fn drained(&mut self) {
+        self.blocked_since = None;
+    }
+
+    /// Tries one write without waiting; gives what is left over.
+    fn send(&self, delivery: Option<&Delivery>) -> io::Result<Vec<u8>> {
+        let lines = delivery.into_iter().flat_map(Delivery::lines);
+        let parts = std::iter::once(self.replies.as_slice()).chain(lines);
+        let mut slices = [IoSlice::new(&[]); 4];
+        for (slice, part) in slices.iter_mut().zip(parts) {
+            *slice = IoSlice::new(part);
+        }
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        if total == 0 {
+            return Ok(Vec::new());
+        }
+        let sent = match SockRef::from(&self.stream).send_vectored(&slices) {
+            Ok(sent) => sent,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => return Err(error),
+        };
+        if sent == total {
+            return Ok(Vec::new());
+        }
+        let bytes = slices.iter().flat_map(|slice| slice.iter().copied());
+        Ok(bytes.skip(sent).collect())
+    }
+}
+
+impl Drop for MinerLink {
+    fn drop(&mut self) {
+        // Ends the reading task too; an error means that the connection has ended by itself.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
+fn prepare(stream: &TcpStream) {
+    // Nagle's algorithm costs about 50 ms for each step of the set-up.
+    let _ = stream.set_nodelay(true);
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE)
+        .with_interval(KEEPALIVE / 4);
+    // Without it a dead connection is still noticed by its silence, only later.
+    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+}

@@ -1,0 +1,480 @@
+//! The driver: one task that owns a [`Translator`] and does what it says.
+//!
+//! It never waits for an output. Inputs come through bounded queues, so TCP pushes back on whoever floods;
+//! upstreams have a queue of their own and go first.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_channel::{Receiver, Sender};
+use async_std::net::TcpStream;
+use futures_lite::future;
+use sv1::{CallError, Incoming};
+use sv2::message::Message;
+use translate::{
+    CloseReason, MinerId, MinerStatistics, Output, Statistics, Translator, UpstreamId,
+};
+
+use crate::config::Limits;
+use crate::downstream::{Flushed, MinerLink};
+use crate::logging;
+use crate::runtime;
+use crate::upstream::{self, Attempt, Place, UpstreamLink};
+
+/// Longest time for the last words when the process stops.
+const DRAIN: Duration = Duration::from_secs(3);
+/// Inputs taken before what they led to is written, so that a batch of lines is one write.
+const BATCH: usize = 64;
+/// How often blocked sockets are looked at.
+const BLOCKED_CHECK: Duration = Duration::from_secs(1);
+
+/// What reaches the driver.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// A listener accepted a connection.
+    MinerConnected(TcpStream, SocketAddr),
+    /// A miner sent a request.
+    Incoming(MinerId, Incoming),
+    /// A miner sent a line that is no request.
+    BadLine(MinerId, Box<CallError>),
+    /// A miner's connection ended; with words where the miner is at fault.
+    MinerLeft(MinerId, Option<String>),
+    /// A blocked socket has taken what was left over, or broke.
+    MinerDrained(MinerId, bool),
+    /// An upstream is connected and has proved its key.
+    UpstreamConnected(UpstreamId, Attempt, UpstreamLink),
+    /// An upstream sent a message.
+    UpstreamMessage(UpstreamId, Attempt, Box<Message>),
+    /// An upstream's connection ended, or could not be made.
+    UpstreamLost(UpstreamId, Attempt, String),
+    /// Somebody wants to know how things are.
+    Report(Sender<Report>),
+    /// The process is to stop.
+    Stop,
+}
+
+/// How things are with one driver.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Counters.
+    pub statistics: Statistics,
+    /// Each miner.
+    pub miners: Vec<MinerStatistics>,
+}
+
+/// One of the configured upstreams.
+#[derive(Debug)]
+struct Upstream {
+    place: Place,
+    /// Counts connections, so that the last one's words are not taken for the present one's.
+    attempts: u64,
+    link: Option<UpstreamLink>,
+}
+
+/// The two ways into a driver.
+#[derive(Debug)]
+pub(crate) struct Inputs {
+    /// From upstreams and from our own process; first.
+    pub(crate) upstream: (Sender<Input>, Receiver<Input>),
+    /// From miners.
+    pub(crate) miners: (Sender<Input>, Receiver<Input>),
+}
+
+impl Inputs {
+    pub(crate) fn new(length: usize) -> Self {
+        let length = length.max(1);
+        Self {
+            upstream: async_channel::bounded(length),
+            miners: async_channel::bounded(length),
+        }
+    }
+}
+
+/// Owns the translator and the links to the outside.
+pub(crate) struct Driver {
+    translator: Translator,
+    inputs: Inputs,
+    limits: Limits,
+    /// By [`MinerId::index`].
+    miners: Vec<Option<(MinerId, MinerLink)>>,
+    upstreams: Vec<Upstream>,
+    /// Miners with something to write, in the order in which they are to be written to.
+    dirty: Vec<MinerId>,
+    blocked: HashSet<MinerId>,
+    next_blocked_check: Instant,
+    /// Upstream connections that end once their last messages are written.
+    hanging_up: usize,
+    stopping: bool,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        translator: Translator,
+        places: Vec<Place>,
+        limits: Limits,
+        inputs: Inputs,
+    ) -> Self {
+        let upstreams = places.into_iter().map(|place| Upstream {
+            place,
+            attempts: 0,
+            link: None,
+        });
+        Self {
+            translator,
+            inputs,
+            limits,
+            miners: Vec::new(),
+            upstreams: upstreams.collect(),
+            dirty: Vec::new(),
+            blocked: HashSet::new(),
+            next_blocked_check: Instant::now(),
+            hanging_up: 0,
+            stopping: false,
+        }
+    }
+
+    /// Runs until it is told to stop and everything has been said.
+    pub(crate) async fn run(mut self) {
+        self.translator.handle_timeout(Instant::now());
+        self.act();
+        while !self.stopping {
+            // A queue that is never empty must not starve the timers.
+            let now = Instant::now();
+            if self.due().is_some_and(|due| due <= now) {
+                self.translator.handle_timeout(now);
+                self.check_blocked(now);
+            } else if let Some(input) = self.next_input(now).await {
+                self.take_batch(input);
+            }
+            self.act();
+        }
+        runtime::within(DRAIN, self.drain()).await;
+    }
+
+    /// Waits until the last bytes are on their way: upstreams hear that the channel closes, miners get their replies.
+    async fn drain(&mut self) {
+        while self.hanging_up > 0 || !self.blocked.is_empty() {
+            let next = future::or(self.inputs.upstream.1.recv(), self.inputs.miners.1.recv());
+            match next.await {
+                Ok(Input::UpstreamLost(..)) => self.hanging_up = self.hanging_up.saturating_sub(1),
+                Ok(Input::MinerDrained(miner, _)) => {
+                    self.blocked.remove(&miner);
+                }
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn due(&self) -> Option<Instant> {
+        let blocked = (!self.blocked.is_empty()).then_some(self.next_blocked_check);
+        self.translator
+            .poll_timeout()
+            .into_iter()
+            .chain(blocked)
+            .min()
+    }
+
+    /// Waits for an input until something is due.
+    async fn next_input(&self, now: Instant) -> Option<Input> {
+        let next = future::or(self.inputs.upstream.1.recv(), self.inputs.miners.1.recv());
+        let input = match self.due() {
+            Some(due) => runtime::within(due.saturating_duration_since(now), next).await?,
+            None => next.await,
+        };
+        // The driver holds senders itself, so the queues never close.
+        input.ok()
+    }
+
+    fn take_batch(&mut self, first: Input) {
+        self.take(first);
+        for _ in 1..BATCH {
+            let next = self
+                .inputs
+                .upstream
+                .1
+                .try_recv()
+                .or_else(|_| self.inputs.miners.1.try_recv());
+            let Ok(input) = next else { return };
+            self.take(input);
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        let now = Instant::now();
+        match input {
+            Input::Incoming(miner, incoming) => {
+                let Some(link) = link(&mut self.miners, miner) else {
+                    return;
+                };
+                self.translator
+                    .handle_incoming(now, miner, incoming, link.replies());
+                self.dirty.push(miner);
+            }
+            Input::BadLine(miner, error) => {
+                let Some(link) = link(&mut self.miners, miner) else {
+                    return;
+                };
+                self.translator
+                    .handle_bad_line(now, miner, &error, link.replies());
+                self.dirty.push(miner);
+            }
+            Input::MinerConnected(stream, peer) => self.miner_connected(now, stream, peer),
+            Input::MinerLeft(miner, None) => {
+                self.translator.handle_miner_left(now, miner);
+                self.drop_link(miner);
+            }
+            Input::MinerLeft(miner, Some(words)) => {
+                self.translator
+                    .close_miner(now, miner, CloseReason::UnanswerableLine(words));
+            }
+            Input::MinerDrained(miner, written) => self.miner_drained(now, miner, written),
+            Input::UpstreamConnected(id, attempt, link) => {
+                let Some(upstream) = self.upstream(id, attempt) else {
+                    return;
+                };
+                upstream.link = Some(link);
+                self.translator.handle_upstream_connected(now, id);
+            }
+            Input::UpstreamMessage(id, attempt, message) => {
+                if self.upstream(id, attempt).is_some() {
+                    self.translator.handle_message(now, id, *message);
+                }
+            }
+            Input::UpstreamLost(id, attempt, words) => {
+                let Some(upstream) = self.upstream(id, attempt) else {
+                    return;
+                };
+                upstream.link = None;
+                self.translator.handle_upstream_lost(now, id, words);
+            }
+            Input::Report(asker) => self.report(&asker),
+            Input::Stop => self.stop(now),
+        }
+        self.collect_outputs();
+    }
+
+    /// Does what became due and writes what is in line.
+    fn act(&mut self) {
+        self.collect_outputs();
+        let now = Instant::now();
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for miner in dirty.drain(..) {
+            self.flush(now, miner);
+        }
+        self.dirty = dirty;
+    }
+
+    fn collect_outputs(&mut self) {
+        while let Some(output) = self.translator.poll_output() {
+            match output {
+                Output::Deliver { miner, delivery } => {
+                    let Some(link) = link(&mut self.miners, miner) else {
+                        continue;
+                    };
+                    link.deliver(delivery);
+                    self.dirty.push(miner);
+                }
+                Output::CloseMiner { miner, .. } => {
+                    let Some(link) = link(&mut self.miners, miner) else {
+                        continue;
+                    };
+                    link.close_when_written();
+                    self.dirty.push(miner);
+                }
+                Output::Dial { upstream, redirect } => self.dial(upstream, redirect),
+                Output::Send {
+                    upstream,
+                    message,
+                    worker,
+                } => self.send(upstream, message, worker),
+                Output::HangUp { upstream, .. } => {
+                    if let Some(upstream) = self.upstreams.get_mut(upstream.0) {
+                        upstream.attempts += 1;
+                        upstream.link = None;
+                    }
+                }
+                Output::Event(event) => logging::event(&event),
+            }
+        }
+    }
+}
+
+/// Miners.
+impl Driver {
+    fn miner_connected(&mut self, now: Instant, stream: TcpStream, peer: SocketAddr) {
+        let Some(miner) = self.translator.handle_miner_connected(now, peer) else {
+            log::warn!(
+                "refused {peer}: {} miners are connected, and limits.max_miners allows no more",
+                self.miners.len()
+            );
+            return;
+        };
+        let link = MinerLink::start(miner, stream, self.limits.line_bytes, &self.inputs.miners.0);
+        let index = miner.index();
+        if self.miners.len() <= index {
+            self.miners.resize_with(index + 1, || None);
+        }
+        if let Some(place) = self.miners.get_mut(index) {
+            *place = Some((miner, link));
+        }
+    }
+
+    fn miner_drained(&mut self, now: Instant, miner: MinerId, written: bool) {
+        let Some(link) = link(&mut self.miners, miner) else {
+            return;
+        };
+        link.drained();
+        self.blocked.remove(&miner);
+        if written {
+            self.dirty.push(miner);
+        } else {
+            self.translator.handle_miner_left(now, miner);
+            self.drop_link(miner);
+        }
+    }
+
+    fn flush(&mut self, now: Instant, miner: MinerId) {
+        let Some(link) = link(&mut self.miners, miner) else {
+            return;
+        };
+        let flushed = link.flush(miner, now, &self.inputs.miners.0);
+        let (blocked, waiting) = (link.blocked_since().is_some(), link.waiting());
+        if flushed == Flushed::Broken {
+            // Where the translator closed it, it knows already.
+            self.translator.handle_miner_left(now, miner);
+            self.drop_link(miner);
+        } else if waiting > self.limits.pending_bytes {
+            self.give_up(
+                now,
+                miner,
+                format!("does not read: {waiting} bytes of replies wait"),
+            );
+        } else if blocked && self.blocked.insert(miner) {
+            self.next_blocked_check = now + BLOCKED_CHECK;
+        }
+    }
+
+    /// Closes miners that have not taken in what was written for too long.
+    fn check_blocked(&mut self, now: Instant) {
+        if self.blocked.is_empty() || now < self.next_blocked_check {
+            return;
+        }
+        self.next_blocked_check = now + BLOCKED_CHECK;
+        let timeout = self.limits.write_timeout;
+        let since = |miner: &MinerId| match self.miners.get(miner.index()) {
+            Some(Some((id, link))) if id == miner => link.blocked_since(),
+            _ => None,
+        };
+        let overdue = |miner: &&MinerId| {
+            since(miner).is_some_and(|since| now.saturating_duration_since(since) >= timeout)
+        };
+        let overdue: Vec<_> = self.blocked.iter().filter(overdue).copied().collect();
+        for miner in overdue {
+            self.give_up(
+                now,
+                miner,
+                format!("has read nothing for {} s", timeout.as_secs()),
+            );
+        }
+    }
+
+    fn give_up(&mut self, now: Instant, miner: MinerId, words: String) {
+        self.translator
+            .close_miner(now, miner, CloseReason::NotReading(words));
+        self.collect_outputs();
+        self.drop_link(miner);
+    }
+
+    fn drop_link(&mut self, miner: MinerId) {
+        self.blocked.remove(&miner);
+        if let Some(place) = self.miners.get_mut(miner.index()) {
+            place.take_if(|(id, _)| *id == miner);
+        }
+    }
+}
+
+/// Upstreams and our own process.
+impl Driver {
+    /// Gives an upstream, where `attempt` is its present connection.
+    fn upstream(&mut self, id: UpstreamId, attempt: Attempt) -> Option<&mut Upstream> {
+        self.upstreams
+            .get_mut(id.0)
+            .filter(|upstream| Attempt(upstream.attempts) == attempt)
+    }
+
+    fn dial(&mut self, id: UpstreamId, redirect: Option<(String, u16)>) {
+        let Some(upstream) = self.upstreams.get_mut(id.0) else {
+            return;
+        };
+        upstream.attempts += 1;
+        upstream.link = None;
+        let place = Place {
+            redirect,
+            ..upstream.place.clone()
+        };
+        let inputs = self.inputs.upstream.0.clone();
+        runtime::spawn(upstream::run(id, Attempt(upstream.attempts), place, inputs));
+    }
+
+    fn send(&mut self, id: UpstreamId, message: Message, worker: Option<sv2::tlv::UserIdentity>) {
+        let Some(upstream) = self.upstreams.get_mut(id.0) else {
+            return;
+        };
+        let Some(link) = &upstream.link else { return };
+        if !link.send((message, worker)) {
+            upstream.attempts += 1;
+            upstream.link = None;
+            let words = "does not take in what we send, too much waits".to_owned();
+            self.translator
+                .handle_upstream_lost(Instant::now(), id, words);
+        }
+    }
+
+    fn report(&self, asker: &Sender<Report>) {
+        let miners = self.translator.miner_statistics().collect();
+        // Who asked may have gone.
+        let _ = asker.try_send(Report {
+            statistics: self.translator.statistics(),
+            miners,
+        });
+    }
+
+    /// Answers what was accepted, closes channels, then ends.
+    fn stop(&mut self, now: Instant) {
+        while let Ok(input) = self.inputs.miners.1.try_recv() {
+            if matches!(input, Input::Incoming(..) | Input::BadLine(..)) {
+                self.take(input);
+            }
+        }
+        self.hanging_up = self
+            .upstreams
+            .iter()
+            .filter(|upstream| upstream.link.is_some())
+            .count();
+        self.translator.stop(now);
+        self.stopping = true;
+    }
+}
+
+/// Finds a miner's link; not that of another who took its place.
+fn link(miners: &mut [Option<(MinerId, MinerLink)>], miner: MinerId) -> Option<&mut MinerLink> {
+    let (id, link) = miners.get_mut(miner.index())?.as_mut()?;
+    (*id == miner).then_some(link)
+}
+
+/// Makes shared places of the configured upstreams.
+pub(crate) fn places<'a>(
+    upstreams: impl Iterator<Item = &'a crate::config::Upstream>,
+    limits: &Limits,
+) -> Vec<Place> {
+    let place = |upstream: &crate::config::Upstream| Place {
+        url: Arc::new(upstream.url.clone()),
+        redirect: None,
+        connect_timeout: limits.upstream_connect_timeout,
+        write_timeout: limits.write_timeout,
+    };
+    upstreams.map(place).collect()
+}

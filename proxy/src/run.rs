@@ -1,0 +1,40 @@
+//! `millrace run`: the appliance until a signal ends it.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::appliance::Appliance;
+use crate::{check, logging, runtime};
+
+/// Runs the appliance of a config file.
+///
+/// # Errors
+/// Exit code 2 for a bad config, 1 where it cannot start.
+pub fn run(path: &Path) -> Result<(), ExitCode> {
+    let config = check::load(path)?;
+    logging::start(&config.log);
+    runtime::use_one_thread();
+    let signals = runtime::stop_signals().map_err(|error| failed(&error))?;
+    runtime::block_on(async {
+        let appliance = Appliance::start(&config).map_err(|error| failed(&error))?;
+        let signal = signals
+            .recv()
+            .await
+            .unwrap_or("the end of the signal thread");
+        log::info!("stopping on {signal}");
+        for report in appliance.stop().await {
+            let statistics = report.statistics;
+            log::info!(
+                "stopped: {} shares accepted from miners, {} new blocks seen",
+                statistics.shares_accepted,
+                statistics.new_blocks
+            );
+        }
+        Ok(())
+    })
+}
+
+fn failed(error: &dyn std::fmt::Display) -> ExitCode {
+    log::error!("{error}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,57 @@
+//! The runtime that tasks run on, and the signals that end the process.
+//!
+//! One executor thread does all of a shard's I/O: waking another thread costs more than the work itself.
+
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use async_channel::Receiver;
+use async_global_executor::GlobalExecutorConfig;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+pub(crate) use async_std::task::{JoinHandle, sleep, spawn};
+
+/// Makes the executor have one thread; to be called before any task is spawned.
+pub fn use_one_thread() {
+    let config = GlobalExecutorConfig::default()
+        .with_min_threads(1)
+        .with_max_threads(1);
+    async_global_executor::init_with_config(config);
+}
+
+/// Runs a future to its end on this thread.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    async_std::task::block_on(future)
+}
+
+/// Waits for a future for at most `duration`; `None` where that passed first.
+pub(crate) async fn within<T>(duration: Duration, future: impl Future<Output = T>) -> Option<T> {
+    async_std::future::timeout(duration, future).await.ok()
+}
+
+/// Gives the signals that ask the process to stop: the name of each as it comes.
+///
+/// # Errors
+/// Where the handlers cannot be installed.
+pub fn stop_signals() -> io::Result<Receiver<&'static str>> {
+    let (sender, receiver) = async_channel::bounded(1);
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let listen = move || {
+        for signal in signals.forever() {
+            let name = if signal == SIGINT {
+                "SIGINT"
+            } else {
+                "SIGTERM"
+            };
+            if sender.send_blocking(name).is_err() {
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(listen)?;
+    Ok(receiver)
+}

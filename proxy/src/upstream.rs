@@ -1,0 +1,219 @@
+//! An upstream's side: dialling, the Noise handshake, reading and writing messages.
+
+use std::io;
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_channel::{Receiver, Sender};
+use async_std::io::{ReadExt, WriteExt};
+use async_std::net::TcpStream;
+use sv2::codec::DecodeError;
+use sv2::message::Message;
+use sv2::noise::{
+    ACT_2_LEN, DecryptError, FrameDecryptor, FrameEncryptor, HandshakeError, Initiator, Transport,
+    UnixSeconds,
+};
+use sv2::tlv::UserIdentity;
+use sv2::url::PoolUrl;
+use translate::UpstreamId;
+
+use crate::driver::Input;
+use crate::runtime;
+
+/// Bytes read at a time: a job of usual size in one piece.
+const READ_BUFFER: usize = 16_384;
+/// Messages encrypted into one write at the most.
+const MESSAGES_PER_WRITE: usize = 256;
+/// Messages that wait for the network; at 200 shares a second that is 20 s of a connection that stalls.
+const QUEUE: usize = 4_096;
+
+/// Tells one connection to an upstream from the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Attempt(pub(crate) u64);
+
+/// A message on its way out, with the worker's name where one goes on it.
+pub(crate) type Outgoing = (Message, Option<UserIdentity>);
+
+/// The driver's end of a connection. Dropping it ends the connection once what is in line has gone out.
+#[derive(Debug)]
+pub(crate) struct UpstreamLink {
+    messages: Sender<Outgoing>,
+}
+
+impl UpstreamLink {
+    /// Puts a message in line; `false` where the line is full because the network stalls.
+    pub(crate) fn send(&self, message: Outgoing) -> bool {
+        self.messages.try_send(message).is_ok()
+    }
+}
+
+/// Where and how to dial.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) url: Arc<PoolUrl>,
+    /// Another host and port, whose certificate the same authority must have signed.
+    pub(crate) redirect: Option<(String, u16)>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) write_timeout: Duration,
+}
+
+/// Why there is no connection, or no longer one.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Ended {
+    #[error("cannot connect to {0}: {1}")]
+    Connect(String, io::Error),
+    #[error("no connection to {0} within {1:?}")]
+    ConnectTimeout(String, Duration),
+    #[error("connection closed by the upstream")]
+    Closed,
+    #[error(
+        "connection closed by the upstream during the Noise handshake; does the authority key in the url belong to it?"
+    )]
+    ClosedInHandshake,
+    #[error("connection lost: {0}")]
+    Lost(io::Error),
+    #[error("Noise handshake: {0}")]
+    Handshake(#[from] HandshakeError),
+    #[error("received what cannot be decrypted: {0}")]
+    Decrypt(#[from] DecryptError),
+    #[error("received a frame that is no message: {0}")]
+    Decode(#[from] DecodeError),
+    #[error("the upstream does not take in what we send")]
+    Stalled,
+    #[error("the proxy stops")]
+    Stopped,
+}
+
+/// Dials an upstream and reads from it until it ends; the driver hears of everything through `inputs`.
+pub(crate) async fn run(
+    upstream: UpstreamId,
+    attempt: Attempt,
+    place: Place,
+    inputs: Sender<Input>,
+) {
+    let ended = match serve(upstream, attempt, &place, &inputs).await {
+        Ok(()) => Ended::Closed,
+        Err(ended) => ended,
+    };
+    // Fails only where the driver has ended.
+    let _ = inputs
+        .send(Input::UpstreamLost(upstream, attempt, ended.to_string()))
+        .await;
+}
+
+async fn serve(
+    upstream: UpstreamId,
+    attempt: Attempt,
+    place: &Place,
+    inputs: &Sender<Input>,
+) -> Result<(), Ended> {
+    let (stream, transport) = connect(place).await?;
+    let (messages, queue) = async_channel::bounded(QUEUE);
+    let connected = Input::UpstreamConnected(upstream, attempt, UpstreamLink { messages });
+    inputs.send(connected).await.map_err(|_| Ended::Stopped)?;
+    runtime::spawn(write(
+        stream.clone(),
+        transport.encryptor,
+        queue,
+        place.write_timeout,
+    ));
+    read(&stream, transport.decryptor, upstream, attempt, inputs).await
+}
+
+/// Connects and shakes hands: a server that does not prove its authority key is none.
+pub(crate) async fn connect(place: &Place) -> Result<(TcpStream, Transport), Ended> {
+    let (host, port) = match &place.redirect {
+        Some((host, port)) => (host.as_str(), *port),
+        None => (place.url.host.as_str(), place.url.port),
+    };
+    let name = format!("{host}:{port}");
+    let timeout = || Ended::ConnectTimeout(name.clone(), place.connect_timeout);
+    let connecting = TcpStream::connect((host, port));
+    let stream = runtime::within(place.connect_timeout, connecting)
+        .await
+        .ok_or_else(timeout)?;
+    let stream = stream.map_err(|error| Ended::Connect(name.clone(), error))?;
+    let handshake = shake_hands(&stream, place);
+    let transport = runtime::within(place.connect_timeout, handshake)
+        .await
+        .ok_or_else(timeout)??;
+    Ok((stream, transport))
+}
+
+async fn shake_hands(mut stream: &TcpStream, place: &Place) -> Result<Transport, Ended> {
+    stream.set_nodelay(true).map_err(Ended::Lost)?;
+    let initiator = Initiator::new(place.url.authority_key)?;
+    stream
+        .write_all(initiator.act1())
+        .await
+        .map_err(Ended::Lost)?;
+    let mut act2 = [0; ACT_2_LEN];
+    stream
+        .read_exact(&mut act2)
+        .await
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => Ended::ClosedInHandshake,
+            _ => Ended::Lost(error),
+        })?;
+    let (transport, _) = initiator.finish(&act2, UnixSeconds::from(SystemTime::now()))?;
+    Ok(transport)
+}
+
+async fn read(
+    mut stream: &TcpStream,
+    mut decryptor: FrameDecryptor,
+    upstream: UpstreamId,
+    attempt: Attempt,
+    inputs: &Sender<Input>,
+) -> Result<(), Ended> {
+    let mut buffer = vec![0; READ_BUFFER];
+    loop {
+        let length = stream.read(&mut buffer).await.map_err(Ended::Lost)?;
+        if length == 0 {
+            return Ok(());
+        }
+        let mut bytes = buffer.get(..length).unwrap_or_default();
+        while let Some(frame) = decryptor.next_frame(&mut bytes)? {
+            let message = Message::decode(frame)?.message;
+            let input = Input::UpstreamMessage(upstream, attempt, Box::new(message));
+            inputs.send(input).await.map_err(|_| Ended::Stopped)?;
+        }
+    }
+}
+
+/// Writes what is in line, many messages at once, until the driver drops its end; then closes the connection.
+async fn write(
+    mut stream: TcpStream,
+    mut encryptor: FrameEncryptor,
+    queue: Receiver<Outgoing>,
+    timeout: Duration,
+) {
+    let (mut frame, mut bytes) = (Vec::new(), Vec::new());
+    while let Ok(first) = queue.recv().await {
+        bytes.clear();
+        let waiting = std::iter::from_fn(|| queue.try_recv().ok()).take(MESSAGES_PER_WRITE - 1);
+        for (message, worker) in std::iter::once(first).chain(waiting) {
+            frame.clear();
+            if let Err(error) = message.encode_with(worker.as_ref(), &mut frame) {
+                log::error!("{} cannot be sent: {error}", message.name());
+                continue;
+            }
+            if let Err(error) = encryptor.encrypt(&frame, &mut bytes) {
+                log::error!("{} cannot be encrypted: {error}", message.name());
+                return close(&stream);
+            }
+        }
+        let written = runtime::within(timeout, stream.write_all(&bytes)).await;
+        if !matches!(written, Some(Ok(()))) {
+            log::warn!("{}", Ended::Stalled);
+            break;
+        }
+    }
+    close(&stream);
+}
+
+fn close(stream: &TcpStream) {
+    // An error means that the connection has ended by itself; the reader tells of it.
+    let _ = stream.shutdown(Shutdown::Both);
+}
