@@ -27,10 +27,10 @@ pub struct ErrorReply {
 }
 
 impl Response {
-    /// Returns whether the server said yes: no error, and a result other than false.
+    /// Returns whether the server said yes: no error, and a result other than false and null.
     #[must_use]
     pub fn is_accepted(&self) -> bool {
-        self.error.is_none() && self.result != Value::Bool(false)
+        self.error.is_none() && !matches!(self.result, Value::Null | Value::Bool(false))
     }
 
     /// Reads the members of a line that has no method.
