@@ -7,6 +7,10 @@ use crate::random::Random;
 
 /// The most bytes that consensus allows in the script of a coinbase's input.
 pub(crate) const MAX_SCRIPT_SIG_LEN: usize = 100;
+/// The longest push that is its length and its bytes.
+pub(crate) const MAX_TAG_LEN: usize = 75;
+/// Heights whose push has three bytes: from 32,768 on, and with room to grow below 8,388,608.
+pub(crate) const HEIGHTS: std::ops::RangeInclusive<u32> = 32_768..=8_000_000;
 /// Push of a height of three bytes, with its length.
 const HEIGHT_PUSH_LEN: usize = 4;
 /// 3.125 bitcoin, in satoshis: the subsidy since height 840,000.

@@ -38,7 +38,7 @@ pub struct PoolConfig {
     pub future_job_lead: Duration,
     /// How long after a new block the job with transactions follows the empty one.
     pub fuller_job_delay: Duration,
-    /// Height of the first block to be mined.
+    /// Height of the first block to be mined, from 32,768 to 8,000,000.
     pub height: u32,
     /// The network's target in compact form.
     pub nbits: u32,
@@ -60,7 +60,7 @@ pub struct PoolConfig {
     pub supported_extensions: Vec<ExtensionType>,
     /// Extensions without which a request is refused.
     pub required_extensions: Vec<ExtensionType>,
-    /// Text in every coinbase.
+    /// Text in every coinbase, up to 75 bytes and what the script has room for.
     pub pool_tag: String,
     /// Seed of the jobs' random parts.
     pub seed: u64,
@@ -131,6 +131,12 @@ impl PoolConfig {
         if script_sig > coinbase::MAX_SCRIPT_SIG_LEN {
             return Err(ConfigError::ScriptSigTooLong(script_sig));
         }
+        if self.pool_tag.len() > coinbase::MAX_TAG_LEN {
+            return Err(ConfigError::TagTooLong(self.pool_tag.len()));
+        }
+        if !coinbase::HEIGHTS.contains(&self.height) {
+            return Err(ConfigError::HeightOutOfRange(self.height));
+        }
         if self.ack_batch == 0 {
             return Err(ConfigError::EmptyBatches);
         }
@@ -143,6 +149,7 @@ impl PoolConfig {
 
 /// A setting that no pool could have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// Prefix and size exceed what the protocol carries.
     #[error("extranonce prefix and size make {0} bytes, and 32 are the most")]
@@ -150,6 +157,12 @@ pub enum ConfigError {
     /// The coinbase would break consensus.
     #[error("the coinbase's script would have {0} bytes, and 100 are the most")]
     ScriptSigTooLong(usize),
+    /// The tag does not fit one plain push.
+    #[error("the pool's tag has {0} bytes, and 75 are the most")]
+    TagTooLong(usize),
+    /// The height's push would not have three bytes.
+    #[error("height {0} is not between 32768 and 8000000")]
+    HeightOutOfRange(u32),
     /// Shares would never be acknowledged.
     #[error("a batch of acknowledged shares needs at least one")]
     EmptyBatches,
@@ -288,5 +301,45 @@ impl Default for Limits {
             setup_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(10),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(change: impl FnOnce(&mut PoolConfig)) -> Result<(), ConfigError> {
+        let mut config = PoolConfig::default();
+        change(&mut config);
+        config.check()
+    }
+
+    #[test]
+    fn the_default_can_be() {
+        assert_eq!(check(|_| ()), Ok(()));
+    }
+
+    #[test]
+    fn what_the_protocol_or_consensus_forbids_is_an_error() {
+        let long = |length| "x".repeat(length);
+        assert_eq!(
+            check(|c| c.extranonce_size = 25),
+            Err(ConfigError::ExtranonceTooLong(33))
+        );
+        assert_eq!(
+            check(|c| c.pool_tag = long(71)),
+            Err(ConfigError::ScriptSigTooLong(101))
+        );
+        let tag = check(|c| {
+            c.pool_tag = long(76);
+            c.extranonce_size = 0;
+        });
+        assert_eq!(tag, Err(ConfigError::TagTooLong(76)));
+        assert_eq!(
+            check(|c| c.height = 1),
+            Err(ConfigError::HeightOutOfRange(1))
+        );
+        assert_eq!(check(|c| c.ack_batch = 0), Err(ConfigError::EmptyBatches));
+        assert_eq!(check(|c| c.nbits = 0), Err(ConfigError::NotATarget(0)));
     }
 }

@@ -80,8 +80,8 @@ impl Dealer {
             given,
             pending: None,
             timetable: Timetable {
-                block: config.block_interval.map(|interval| now + interval),
-                job: config.job_interval.map(|interval| now + interval),
+                block: next(config.block_interval, now),
+                job: next(config.job_interval, now),
                 fuller_job: None,
             },
         }
@@ -195,7 +195,7 @@ impl Dealer {
         self.timetable = Timetable {
             block: next(config.block_interval, now),
             job: next(config.job_interval, now),
-            fuller_job: Some(now + config.fuller_job_delay),
+            fuller_job: next(Some(config.fuller_job_delay), now),
         };
     }
 
@@ -220,8 +220,9 @@ impl Dealer {
     }
 }
 
+/// A time past the clock's end never comes.
 fn next(interval: Option<Duration>, now: Instant) -> Option<Instant> {
-    interval.map(|interval| now + interval)
+    interval.and_then(|interval| now.checked_add(interval))
 }
 
 /// Makes up the hash of the block before `height`: it follows from the chain's seed, and meets the network's

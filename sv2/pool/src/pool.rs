@@ -54,7 +54,10 @@ impl Shared {
 
     /// Remembers that a share waits to be acknowledged.
     pub(crate) fn arm_acknowledgement(&mut self, now: Instant) {
-        let at = self.config.ack_interval.map(|interval| now + interval);
+        let at = self
+            .config
+            .ack_interval
+            .and_then(|interval| now.checked_add(interval));
         self.acknowledge_at = self.acknowledge_at.or(at);
     }
 }
@@ -93,8 +96,9 @@ impl Pool {
         let id = ConnectionId(self.next_connection);
         self.next_connection += 1;
         self.connections.insert(id, Connection::new(id));
+        let deadline = now.checked_add(limits.setup_timeout);
         self.awaiting_setup
-            .push_back((now + limits.setup_timeout, id));
+            .extend(deadline.map(|deadline| (deadline, id)));
         self.shared.stats.connections_total += 1;
         Some(id)
     }

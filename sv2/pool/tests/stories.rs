@@ -5,6 +5,8 @@
 #[path = "stories/client.rs"]
 mod client;
 
+#[path = "stories/hostile.rs"]
+mod hostile;
 #[path = "stories/jobs.rs"]
 mod jobs;
 #[path = "stories/opening.rs"]

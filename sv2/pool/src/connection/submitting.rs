@@ -12,6 +12,9 @@ use crate::event::{AcceptedShare, PoolEvent};
 use crate::pool::Shared;
 use crate::share::Refusal;
 
+/// Name under which shares for unknown channels are counted.
+const NO_CHANNEL: &str = "(no channel)";
+
 impl Connection {
     pub(super) fn submit(
         &mut self,
@@ -25,14 +28,9 @@ impl Connection {
             .then(|| tlvs.user_identity())
             .flatten();
         let Some(channel) = self.channels.get_mut(&share.channel_id) else {
-            let name = worker.map_or_else(String::new, |worker| worker.to_string());
-            self.refuse_share(
-                shared,
-                share.channel_id,
-                share.sequence_number,
-                &name,
-                Refusal::UnknownChannel,
-            );
+            let (channel_id, number) = (share.channel_id, share.sequence_number);
+            let refusal = Refusal::UnknownChannel;
+            self.refuse_share(shared, channel_id, number, NO_CHANNEL, refusal);
             return;
         };
         if channel.has_seen_too_many() {
@@ -41,7 +39,7 @@ impl Connection {
             return;
         }
         let name = match worker {
-            Some(worker) => worker.to_string(),
+            Some(worker) => printable(&worker),
             None => channel.user_identity.to_string(),
         };
         match channel.submit(now, &share) {
@@ -55,8 +53,10 @@ impl Connection {
 
     /// Every channel here is extended.
     pub(super) fn refuse_standard_share(&self, shared: &mut Shared, share: &SubmitSharesStandard) {
-        let name = (self.channels.get(&share.channel_id))
-            .map_or_else(String::new, |channel| channel.user_identity.to_string());
+        let name = (self.channels.get(&share.channel_id)).map_or_else(
+            || NO_CHANNEL.into(),
+            |channel| channel.user_identity.to_string(),
+        );
         let refusal = Refusal::UnknownChannel;
         self.refuse_share(
             shared,
@@ -171,6 +171,10 @@ impl Connection {
         name: &str,
         refusal: Refusal,
     ) {
+        log::debug!(
+            "connection {}: share {sequence_number} of {name} refused: {refusal}",
+            self.id
+        );
         let max_workers = shared.config.limits.max_workers;
         shared.stats.count_refused(name, refusal, max_workers);
         let error = SubmitSharesError {
@@ -186,4 +190,9 @@ impl Connection {
             refusal,
         });
     }
+}
+
+/// Shows a name with its control characters escaped: it is printed and logged.
+fn printable(worker: &UserIdentity) -> String {
+    Str0_255::from_bytes(worker.as_bytes()).map_or_else(|_| String::new(), |name| name.to_string())
 }

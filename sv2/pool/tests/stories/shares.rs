@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use sv2::bitcoin::{Difficulty, Target};
+use sv2::bitcoin::{BlockHash, Difficulty, Target};
 use sv2::messages::mining::{Mining, SubmitSharesStandard};
-use sv2::types::{B0_32, JobId, SequenceNumber};
-use sv2_pool::{Limits, NtimeLimit, PoolConfig, PoolEvent, ShareTarget};
+use sv2::types::{B0_32, JobId, SequenceNumber, U256};
+use sv2_pool::{GivenJob, Limits, NtimeLimit, PoolConfig, PoolEvent, ShareTarget, Tip};
 
 use crate::client::{World, quick, target};
 
@@ -339,4 +339,63 @@ fn shares_can_stay_unacknowledged_for_ever() {
     let answers = client.submit(&mut world, work.mined(0, easy()));
     assert!(answers.is_empty());
     assert_eq!(world.pool.stats().shares_accepted, 1);
+}
+
+/// The bytes of a hex value in the vectors.
+fn bytes(value: &serde_json::Value) -> Vec<u8> {
+    let text = value.as_str().unwrap();
+    (0..text.len() / 2)
+        .map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
+        .collect()
+}
+
+fn array(value: &serde_json::Value) -> [u8; 32] {
+    bytes(value).try_into().unwrap()
+}
+
+fn real_blocks() -> Vec<serde_json::Value> {
+    let folder = std::env::var_os("MILLRACE_VECTORS").map_or_else(
+        || concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors").into(),
+        std::path::PathBuf::from,
+    );
+    let text = std::fs::read_to_string(folder.join("real_blocks.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn a_real_block_dealt_as_a_job_is_found_with_its_hash() {
+    for block in real_blocks() {
+        let number = |name: &str| u32::try_from(block[name].as_u64().unwrap()).unwrap();
+        let path: Vec<U256> = (block["merkle_path"].as_array().unwrap().iter())
+            .map(|hash| U256(array(hash)))
+            .collect();
+        let extranonce = B0_32::new(&bytes(&block["extranonce"])).unwrap();
+        let given = GivenJob {
+            tip: Tip {
+                prev_hash: BlockHash(array(&block["prev_hash"])),
+                nbits: number("nbits"),
+                min_ntime: number("ntime"),
+            },
+            version: number("version"),
+            version_rolling_allowed: true,
+            merkle_path: path.try_into().unwrap(),
+            coinbase_tx_prefix: bytes(&block["coinbase_tx_prefix"]).try_into().unwrap(),
+            coinbase_tx_suffix: bytes(&block["coinbase_tx_suffix"]).try_into().unwrap(),
+        };
+        let mut world = World::new(PoolConfig {
+            given_job: Some(given),
+            extranonce_prefix: B0_32::new(&bytes(&block["extranonce_prefix"])).unwrap(),
+            extranonce_size: u16::try_from(extranonce.len()).unwrap(),
+            ..quick()
+        });
+        let (mut client, _, work) = world.mine();
+        let mut share = work.share(number("nonce"));
+        share.extranonce = extranonce;
+        client.accepted(&mut world, share);
+        let found = world.events.iter().find_map(|event| match event {
+            PoolEvent::BlockFound { hash, .. } => Some(hash.to_string()),
+            _ => None,
+        });
+        assert_eq!(found.as_deref(), block["block_hash"].as_str());
+    }
 }
