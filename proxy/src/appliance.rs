@@ -151,7 +151,7 @@ impl Shard {
 }
 
 /// Gives the brain what it needs of the config.
-fn brain_config(
+pub(crate) fn brain_config(
     config: &Config,
     upstreams: &[&config::Upstream],
 ) -> Result<translate::Config, StartError> {

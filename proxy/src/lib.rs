@@ -7,6 +7,8 @@ pub mod appliance;
 pub mod arguments;
 pub mod check;
 pub mod config;
+pub mod connect;
+pub mod demo;
 mod downstream;
 mod driver;
 mod logging;

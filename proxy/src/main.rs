@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use millrace::arguments::Arguments;
-use millrace::{check, run};
+use millrace::{check, connect, demo, run};
 
 fn main() -> ExitCode {
     start().err().unwrap_or(ExitCode::SUCCESS)
@@ -12,13 +12,15 @@ fn main() -> ExitCode {
 /// Does what the command line asks for; an error is an exit code, and its reason has been printed.
 fn start() -> Result<(), ExitCode> {
     match Arguments::of_process()? {
-        Arguments::Check(arguments) => check::check(&arguments.config).map(|_| ()),
         Arguments::Run(arguments) => run::run(&arguments.config),
-        Arguments::Demo(_) => Err(not_yet("demo")),
+        Arguments::Check(arguments) => {
+            let config = check::check(&arguments.config)?;
+            if arguments.connect {
+                connect::connect(&config)
+            } else {
+                Ok(())
+            }
+        }
+        Arguments::Demo(arguments) => demo::demo(&arguments),
     }
-}
-
-fn not_yet(command: &str) -> ExitCode {
-    eprintln!("millrace {command} is not part of this version");
-    ExitCode::FAILURE
 }

@@ -1,0 +1,130 @@
+//! `millrace check --connect`: dials each upstream as `run` would, with the same translator, and tells how it went.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use async_channel::{Receiver, Sender};
+use translate::{Event, Output, Translator, UpstreamId};
+
+use crate::appliance::brain_config;
+use crate::config::{Config, Upstream};
+use crate::driver::{Input, places};
+use crate::runtime;
+use crate::upstream::{self, Attempt, Place, UpstreamLink};
+
+/// Messages of the set-up that may wait.
+const QUEUE: usize = 64;
+
+/// Dials each upstream once and prints a line for each.
+///
+/// # Errors
+/// Exit code 1 where any of them would not give work.
+pub fn connect(config: &Config) -> Result<(), ExitCode> {
+    runtime::use_one_thread();
+    let mut failed = false;
+    for upstream in &config.upstreams {
+        match runtime::block_on(Probe::run(config, upstream)) {
+            Ok(words) => println!("{}: ok, {words}", upstream.name),
+            Err(words) => {
+                println!("{}: FAILED, {words}", upstream.name);
+                failed = true;
+            }
+        }
+    }
+    if failed {
+        Err(ExitCode::FAILURE)
+    } else {
+        Ok(())
+    }
+}
+
+/// One upstream being tried.
+struct Probe {
+    translator: Translator,
+    place: Place,
+    inputs: (Sender<Input>, Receiver<Input>),
+    link: Option<UpstreamLink>,
+}
+
+impl Probe {
+    async fn run(config: &Config, upstream: &Upstream) -> Result<String, String> {
+        let brain = brain_config(config, &[upstream]).map_err(|error| error.to_string())?;
+        let place = places(std::iter::once(upstream), &config.limits).pop();
+        let mut probe = Self {
+            translator: Translator::new(Instant::now(), brain),
+            place: place.ok_or("no upstream")?,
+            inputs: async_channel::bounded(QUEUE),
+            link: None,
+        };
+        loop {
+            if let Some(outcome) = probe.act() {
+                return outcome;
+            }
+            probe.take_next().await;
+        }
+    }
+
+    /// Does what the translator says until it says how it went.
+    fn act(&mut self) -> Option<Result<String, String>> {
+        self.translator.handle_timeout(Instant::now());
+        while let Some(output) = self.translator.poll_output() {
+            match output {
+                Output::Dial { redirect, .. } => {
+                    let place = Place {
+                        redirect,
+                        ..self.place.clone()
+                    };
+                    let inputs = self.inputs.0.clone();
+                    runtime::spawn(upstream::run(UpstreamId(0), Attempt(0), place, inputs));
+                }
+                Output::Send {
+                    message, worker, ..
+                } => {
+                    if let Some(link) = &self.link {
+                        link.send((message, worker));
+                    }
+                }
+                Output::Event(Event::UpstreamReady {
+                    difficulty,
+                    extranonce_size,
+                    worker_names,
+                    ..
+                }) => {
+                    let names = if worker_names { "sees" } else { "does not see" };
+                    return Some(Ok(format!(
+                        "handshake and setup done, channel opened at difficulty {difficulty} \
+                         with {extranonce_size} bytes of extranonce, the pool {names} worker names"
+                    )));
+                }
+                Output::Event(Event::UpstreamFailed { fault, .. }) => {
+                    return Some(Err(fault.to_string()));
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    async fn take_next(&mut self) {
+        let now = Instant::now();
+        let next = self.inputs.1.recv();
+        let input = match self.translator.poll_timeout() {
+            Some(due) => runtime::within(due.saturating_duration_since(now), next).await,
+            None => Some(next.await),
+        };
+        let now = Instant::now();
+        match input {
+            Some(Ok(Input::UpstreamConnected(id, _, link))) => {
+                self.link = Some(link);
+                self.translator.handle_upstream_connected(now, id);
+            }
+            Some(Ok(Input::UpstreamMessage(id, _, message))) => {
+                self.translator.handle_message(now, id, *message)
+            }
+            Some(Ok(Input::UpstreamLost(id, _, words))) => {
+                self.translator.handle_upstream_lost(now, id, words)
+            }
+            _ => {}
+        }
+    }
+}
