@@ -87,6 +87,7 @@ struct Mining {
     session: Session,
     out: Vec<u8>,
     authorized: bool,
+    has_job: bool,
     last_clean: Option<Instant>,
     reconnect: Option<Option<Reconnect>>,
 }
@@ -156,6 +157,7 @@ impl<P: Fn(Option<Assignment>)> Client<P> {
             session,
             out,
             authorized: false,
+            has_job: false,
             last_clean: None,
             reconnect: None,
         };
@@ -250,10 +252,14 @@ impl<P: Fn(Option<Assignment>)> Client<P> {
         }
         if clean {
             let now = mining.connection.read_at();
+            // The first job of a connection comes when the miner is ready, not when it is new.
+            if mining.has_job {
+                self.counters.clean_job_arrived(work.notify.job_id, now);
+            }
             mining.last_clean = Some(now);
             add(&self.counters.clean_jobs, 1);
-            self.counters.clean_job_arrived(work.notify.job_id, now);
         }
+        mining.has_job = true;
     }
 
     /// Hands in a share, and with it whatever else was found in the meantime.

@@ -17,11 +17,9 @@ use crate::work::Roll;
 /// Shares that may wait to be written; past that the threads wait.
 const INBOX: usize = 64;
 
-/// How long a thread hashes before it looks for newer work.
+/// How long a thread hashes before it looks for newer work. It also bounds a rest: 99 times as long
+/// at an intensity of 1 %.
 const BATCH: Duration = Duration::from_millis(10);
-
-/// Longest rest between two batches, so that newer work is not waited for too long.
-const LONGEST_REST: Duration = Duration::from_millis(200);
 
 /// How many nonces the first batch has; the later ones have what fills [`BATCH`].
 const FIRST_BATCH: u64 = 1 << 12;
@@ -261,8 +259,7 @@ impl Hasher {
     fn rest(&self, worked: Duration) {
         let idle = u32::from(100 - self.intensity);
         if idle > 0 {
-            let rest = worked * idle / u32::from(self.intensity);
-            thread::sleep(rest.min(LONGEST_REST));
+            thread::sleep(worked * idle / u32::from(self.intensity));
         }
     }
 }

@@ -230,7 +230,8 @@ impl Stats {
     }
 }
 
-/// How long after the first miner of a farm the others had the same clean job.
+/// How long after the first miner of a farm the others had the same clean job; the jobs with which
+/// connections begin are left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NotifySpread {
     /// How many arrivals were counted.

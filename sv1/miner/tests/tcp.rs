@@ -270,6 +270,8 @@ fn every_miner_of_a_farm_finds_its_shares() {
         (stats.connections, stats.connections_lost, stats.rejected()),
         (20, 0, 0)
     );
-    assert_eq!((stats.clean_jobs, spread.arrivals), (20, 20));
+    assert_eq!(stats.clean_jobs, 20);
+    // The first job of a connection says nothing about how fast a new one spreads.
+    assert_eq!(spread.arrivals, 0);
     assert!(stats.shares_submitted >= 400);
 }
