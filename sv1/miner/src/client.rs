@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use async_channel::Receiver;
+use async_channel::{Receiver, bounded};
 use sv1::{LineError, Reconnect, RejectCode};
 use thiserror::Error;
 
@@ -20,6 +20,9 @@ const SILENCE: Duration = Duration::from_secs(90);
 
 /// A share refused as stale so soon after a clean job had crossed it on the way.
 const EXCUSED: Duration = Duration::from_secs(2);
+
+/// How long a miner that is stopped waits for the verdicts on its shares.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// Bounds of the time between two attempts to connect, which doubles from the one to the other.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(30)];
@@ -181,7 +184,10 @@ impl<P: Fn(Option<Assignment>)> Client<P> {
             match mining.connection.hear(&self.inbox, SILENCE).await? {
                 Heard::Server => self.take_lines(mining)?,
                 Heard::Message(found) => self.hand_in(mining, found),
-                Heard::Stop => return Ok(End::Stopped),
+                Heard::Stop => {
+                    self.settle(mining).await?;
+                    return Ok(End::Stopped);
+                }
                 Heard::Closed => return Err(Lost::Closed),
                 Heard::Silent => return Err(Lost::Silent),
             }
@@ -189,6 +195,21 @@ impl<P: Fn(Option<Assignment>)> Client<P> {
                 return Ok(End::Reconnect(place));
             }
         }
+    }
+
+    /// Waits for what the server has yet to say about the shares handed in.
+    async fn settle(&self, mining: &mut Mining) -> Result<(), Lost> {
+        let end = Instant::now() + SETTLE;
+        let (_open, silent) = bounded::<Found>(1);
+        while mining.session.unanswered() > 0 {
+            let left = end.saturating_duration_since(Instant::now());
+            let silence = mining.connection.read_at().elapsed() + left;
+            match mining.connection.hear(&silent, silence).await? {
+                Heard::Server => self.take_lines(mining)?,
+                _ => break,
+            }
+        }
+        Ok(())
     }
 
     fn take_lines(&self, mining: &mut Mining) -> Result<(), Lost> {

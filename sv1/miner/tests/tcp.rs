@@ -209,6 +209,10 @@ fn a_miner_finds_shares_that_a_server_accepts() {
     );
     assert_eq!((stats.jobs, stats.clean_jobs, stats.rejected()), (1, 1, 0));
     assert!(stats.shares_submitted >= 200 && stats.shares_found >= stats.shares_submitted);
+    assert_eq!(
+        stats.shares_accepted, stats.shares_submitted,
+        "verdicts are waited for"
+    );
     assert!(stats.hashes > 0 && stats.difficulty == DIFFICULTY);
 }
 
@@ -274,4 +278,8 @@ fn every_miner_of_a_farm_finds_its_shares() {
     // The first job of a connection says nothing about how fast a new one spreads.
     assert_eq!(spread.arrivals, 0);
     assert!(stats.shares_submitted >= 400);
+    assert_eq!(
+        stats.shares_accepted, stats.shares_submitted,
+        "verdicts are waited for"
+    );
 }
