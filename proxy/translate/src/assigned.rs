@@ -1,7 +1,7 @@
 //! The difficulty that a miner was told, and the one before it.
 //!
 //! Some firmware applies a new difficulty at once, some at the next notify. So a share for work sent before the
-//! change counts if it meets the easier of the two, and is credited at the one it met.
+//! change counts if it meets the easier of the two, and is credited at the harder of those that it met.
 
 use sv2::bitcoin::{BlockHash, Difficulty, Target};
 
@@ -21,6 +21,10 @@ impl ShareTarget {
             target: Target::from_difficulty(difficulty),
         }
     }
+
+    fn met_by(&self, hash: &BlockHash) -> Option<Difficulty> {
+        self.target.is_met_by(hash).then_some(self.difficulty)
+    }
 }
 
 /// What a miner's shares have to meet.
@@ -34,7 +38,7 @@ pub(crate) struct Assigned {
 
 #[derive(Debug, Clone, Copy)]
 struct Before {
-    easier: ShareTarget,
+    target: ShareTarget,
     /// The first work that was sent with the current difficulty.
     until: WorkId,
 }
@@ -54,47 +58,103 @@ impl Assigned {
 
     /// Chooses a difficulty before the miner was told of any.
     pub(crate) fn start_at(&mut self, difficulty: Difficulty) {
-        self.current = ShareTarget::new(difficulty);
+        *self = Self::new(difficulty);
     }
 
-    /// Tells whether the next work must carry the difficulty.
+    /// Forgets that the miner was told.
+    pub(crate) fn start_over(&mut self) {
+        self.announced = false;
+    }
+
+    /// Tells whether the miner was told of its difficulty.
     pub(crate) fn is_announced(&self) -> bool {
         self.announced
     }
 
-    /// Notes that `work` went out together with the difficulty.
+    /// Notes that the miner is told of its difficulty.
     pub(crate) fn announce(&mut self) {
         self.announced = true;
     }
 
-    /// Changes the difficulty of `work` and all later work.
+    /// Changes the difficulty of `work` and all later work. Of two earlier difficulties the easier is remembered,
+    /// so that no share under way is lost to two changes in a row.
     pub(crate) fn change(&mut self, difficulty: Difficulty, work: WorkId) {
-        let old = self.easiest_known();
-        self.current = ShareTarget::new(difficulty);
-        self.before = (old.difficulty < difficulty).then_some(Before {
-            easier: old,
+        let new = ShareTarget::new(difficulty);
+        let easiest = difficulty.min(self.current.difficulty);
+        let before = self.before.map(|before| before.target);
+        let before = before.filter(|before| before.difficulty < easiest);
+        self.before = Some(Before {
+            target: before.unwrap_or(self.current),
             until: work,
         });
+        self.current = new;
         self.announced = false;
     }
 
-    fn easiest_known(&self) -> ShareTarget {
-        match self.before {
-            Some(before) if before.easier.difficulty < self.current.difficulty => before.easier,
-            _ => self.current,
-        }
+    /// Tells at which difficulty a share for `work` counts; `None` where it meets none that applies.
+    pub(crate) fn credit(&self, hash: &BlockHash, work: WorkId) -> Option<Difficulty> {
+        let before = self.before.filter(|before| work < before.until);
+        let before = before.and_then(|before| before.target.met_by(hash));
+        self.current.met_by(hash).max(before)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: WorkId = WorkId::nth(1);
+    const NEW: WorkId = WorkId::nth(2);
+
+    fn difficulty(difficulty: f64) -> Difficulty {
+        Difficulty::new(difficulty).unwrap()
     }
 
-    /// Tells at which difficulty a share for `work` counts; `None` where it meets neither.
-    pub(crate) fn credit(&self, hash: &BlockHash, work: WorkId) -> Option<Difficulty> {
-        if self.current.target.is_met_by(hash) {
-            return Some(self.current.difficulty);
-        }
-        let before = self.before.filter(|before| work < before.until)?;
-        before
-            .easier
-            .target
-            .is_met_by(hash)
-            .then_some(before.easier.difficulty)
+    fn hash_of(reached: f64) -> BlockHash {
+        BlockHash(Target::from_difficulty(difficulty(reached)).to_le_bytes())
+    }
+
+    fn credits(assigned: &Assigned, work: WorkId, reached: f64) -> Option<f64> {
+        let credit = assigned.credit(&hash_of(reached), work);
+        credit.map(Difficulty::to_f64)
+    }
+
+    #[test]
+    fn after_a_raise_older_work_counts_at_the_easier_and_is_credited_at_what_it_met() {
+        let mut assigned = Assigned::new(difficulty(1.0));
+        assigned.change(difficulty(8.0), NEW);
+        assert_eq!(credits(&assigned, OLD, 2.0), Some(1.0));
+        assert_eq!(credits(&assigned, OLD, 9.0), Some(8.0));
+        assert_eq!(credits(&assigned, OLD, 0.5), None);
+        assert_eq!(credits(&assigned, NEW, 2.0), None);
+    }
+
+    #[test]
+    fn after_a_fall_older_work_that_met_the_harder_is_credited_at_it() {
+        let mut assigned = Assigned::new(difficulty(8.0));
+        assigned.change(difficulty(1.0), NEW);
+        assert_eq!(credits(&assigned, OLD, 9.0), Some(8.0));
+        assert_eq!(credits(&assigned, OLD, 2.0), Some(1.0));
+        assert_eq!(credits(&assigned, NEW, 9.0), Some(1.0));
+    }
+
+    #[test]
+    fn of_several_changes_the_easiest_is_remembered() {
+        let mut assigned = Assigned::new(difficulty(1.0));
+        assigned.change(difficulty(8.0), NEW);
+        assigned.change(difficulty(64.0), WorkId::nth(3));
+        assert_eq!(credits(&assigned, OLD, 2.0), Some(1.0));
+        assigned.change(difficulty(16.0), WorkId::nth(4));
+        assert_eq!(credits(&assigned, OLD, 2.0), Some(1.0));
+    }
+
+    #[test]
+    fn a_changed_difficulty_is_to_be_announced_once() {
+        let mut assigned = Assigned::new(difficulty(1.0));
+        assert!(!assigned.is_announced());
+        assigned.announce();
+        assert!(assigned.is_announced());
+        assigned.change(difficulty(2.0), NEW);
+        assert!(!assigned.is_announced());
     }
 }

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use sv2::bitcoin::{Difficulty, VersionMask};
 
+/// Highest difficulty that a miner gets by asking: a dozen shares a minute at it are the hashrate of the whole
+/// network (10^21 h/s), so whoever asks for more means something else.
+const MAX_ASKED: f64 = (1_u64 << 40) as f64;
+
 /// Decisions that the [`Translator`](crate::Translator) is made with.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -69,15 +73,62 @@ pub struct DifficultyPolicy {
 const MEASURING_START: f64 = 16_384.0;
 
 impl DifficultyPolicy {
-    /// Brings a wish within bounds, rounded down to a power of two.
+    /// Brings a wish within bounds, rounded down to a power of two, or up where it would fall below the lowest.
     pub(crate) fn clamp(&self, wish: Difficulty) -> Difficulty {
-        let most = self.max.unwrap_or(Difficulty::MAX);
-        wish.min(most).max(self.min).floor_power_of_two()
+        let most = self.most();
+        let floor = wish.min(most).max(self.min).floor_power_of_two();
+        let doubled = Difficulty::new(floor.to_f64() * 2.0).unwrap_or(floor);
+        match floor < self.min && doubled <= most {
+            true => doubled,
+            false => floor,
+        }
+    }
+
+    /// The highest difficulty that a miner gets, whoever asks for it.
+    pub(crate) fn most(&self) -> Difficulty {
+        let asked = Difficulty::new(MAX_ASKED).unwrap_or(Difficulty::MAX);
+        self.max.unwrap_or(asked)
     }
 
     /// The difficulty of a miner that nothing is known of.
     pub(crate) fn start(&self) -> Difficulty {
         let start = Difficulty::new(MEASURING_START).unwrap_or(Difficulty::ONE);
         self.clamp(self.start.unwrap_or(start))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clamped(min: f64, max: Option<f64>, wish: f64) -> f64 {
+        let difficulty = |value| Difficulty::new(value).unwrap();
+        let policy = DifficultyPolicy {
+            shares_per_minute: 12.0,
+            start: None,
+            min: difficulty(min),
+            max: max.map(difficulty),
+            vardiff: true,
+        };
+        policy.clamp(difficulty(wish)).to_f64()
+    }
+
+    #[test]
+    fn a_wish_becomes_a_power_of_two_within_the_bounds() {
+        assert_eq!(clamped(1.0, None, 5_000.0), 4_096.0);
+        assert_eq!(clamped(1.0, None, 0.3), 1.0);
+        assert_eq!(clamped(0.001, None, 0.3), 0.25);
+        assert_eq!(clamped(1.0, Some(10_000.0), 1e9), 8_192.0);
+    }
+
+    #[test]
+    fn a_minimum_between_two_powers_of_two_is_kept() {
+        assert_eq!(clamped(3.0, None, 1.0), 4.0);
+        assert_eq!(clamped(3.0, Some(3.0), 1.0), 2.0, "nothing lies between");
+    }
+
+    #[test]
+    fn no_wish_is_harder_than_the_whole_network() {
+        assert_eq!(clamped(1.0, None, f64::MAX), MAX_ASKED);
     }
 }

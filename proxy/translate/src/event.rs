@@ -68,6 +68,13 @@ pub enum Event {
         /// Miners that got the work.
         miners: usize,
     },
+    /// The miners work for another upstream from now on.
+    MinersMoved {
+        /// That upstream.
+        upstream: String,
+        /// Miners that got its work.
+        miners: usize,
+    },
     /// A new job within the block.
     NewJob {
         /// The upstream that dealt it.
@@ -159,6 +166,7 @@ impl Event {
             | Self::UpstreamRemark { .. } => Severity::Warning,
             Self::UpstreamReady { .. }
             | Self::NewBlock { .. }
+            | Self::MinersMoved { .. }
             | Self::MinerReady { .. }
             | Self::MinerClosed { .. }
             | Self::MinerLeft { .. } => Severity::Info,
@@ -217,6 +225,9 @@ impl fmt::Display for Event {
                     f,
                     "{upstream}: new block on {prev_hash}, network difficulty {difficulty:.3e}, to {miners} miners"
                 )
+            }
+            Self::MinersMoved { upstream, miners } => {
+                write!(f, "{upstream}: {miners} miners work for it from now on")
             }
             Self::NewJob { upstream, miners } => {
                 write!(f, "{upstream}: new job to {miners} miners")

@@ -31,10 +31,12 @@ pub(crate) struct DealtJob {
 
 impl DealtJob {
     /// Lays out the extranonce: `extranonce_prefix` is the one in force as the job arrives (SV2 §5.3.10).
+    /// `fixed_version` says that the upstream takes no change to the version, whatever the job says.
     pub(crate) fn new(
         message: NewExtendedMiningJob,
         extranonce_prefix: &[u8],
         zeros: usize,
+        fixed_version: bool,
     ) -> Self {
         let padding = vec![0; zeros];
         let prefix: &[u8] = &message.coinbase_tx_prefix;
@@ -42,7 +44,7 @@ impl DealtJob {
         Self {
             id: message.job_id,
             version: message.version,
-            version_rolling_allowed: message.version_rolling_allowed,
+            version_rolling_allowed: message.version_rolling_allowed && !fixed_version,
             merkle_path: message.merkle_path.iter().map(|hash| hash.0).collect(),
             midstate: CoinbasePrefix::new(&[&coinbase_start]),
             coinbase_start,
@@ -73,6 +75,8 @@ pub(crate) struct Job {
     pub(crate) target: Target,
     /// Whose job it is.
     pub(crate) connection: ConnectionId,
+    /// Counts the blocks of that connection: a job of an earlier one is stale.
+    pub(crate) block: u64,
 }
 
 impl Job {
@@ -80,10 +84,15 @@ impl Job {
     /// wall clock says, and it stops short of what the network would take for the future.
     pub(crate) fn ntime_at(&self, now: Instant) -> u32 {
         let passed = now.saturating_duration_since(self.active_since).as_secs();
-        let ahead = u32::try_from(passed)
-            .unwrap_or(u32::MAX)
-            .min(MAX_NTIME_AHEAD - 1);
-        self.min_ntime.saturating_add(ahead)
+        let passed = u32::try_from(passed).unwrap_or(u32::MAX);
+        self.min_ntime
+            .saturating_add(passed)
+            .min(self.latest_ntime())
+    }
+
+    /// The last header time for a notify.
+    pub(crate) fn latest_ntime(&self) -> u32 {
+        self.min_ntime.saturating_add(MAX_NTIME_AHEAD - 1)
     }
 
     /// Hashes the header that a miner with `slot` found.

@@ -10,6 +10,7 @@
 //! | what do we answer to a miner's request? | `miner.rs`, `miner/setup.rs` |
 //! | is this share good, and why not? | `share.rs`, `refusal.rs` |
 //! | what if the upstream refuses, closes, stalls? | `upstream.rs`, `upstream/channel.rs` |
+//! | whose jobs do the miners work on? | `upstreams.rs` |
 //! | which bytes is a job for miners? | `work.rs`, `job.rs` |
 //! | whose extranonce is whose? | `slot.rs` |
 //! | how hard is a miner's work? | `vardiff.rs`, `assigned.rs` |
@@ -27,8 +28,11 @@ mod refusal;
 mod share;
 mod slot;
 mod statistics;
+#[cfg(test)]
+mod testing;
 mod translator;
 mod upstream;
+mod upstreams;
 mod vardiff;
 mod work;
 mod worker;

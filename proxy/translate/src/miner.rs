@@ -24,6 +24,9 @@ pub(crate) const HASHES_PER_DIFFICULTY: f64 = 4_294_967_296.0;
 /// Workers on one connection; more than any machine has, few enough to search one by one.
 const MAX_WORKERS: usize = 64;
 
+/// Bytes of a user name: what an Sv2 `user_identity` can hold, so that a connection's names stay below 16 KiB.
+const MAX_USER: usize = 255;
+
 /// One Sv1 connection, as far as it has come.
 #[derive(Debug)]
 pub(crate) struct Miner {
@@ -40,6 +43,9 @@ pub(crate) struct Miner {
     minimum: Option<Difficulty>,
     /// The last wish, so that a repeated one changes nothing.
     suggested: Option<Difficulty>,
+    /// A wish that waits for the next look at all miners, because one was granted since the last.
+    pub(crate) waiting_wish: Option<Difficulty>,
+    wish_granted: bool,
     pub(crate) assigned: Assigned,
     pub(crate) vardiff: Vardiff,
     /// Estimated hashrate, in h/s.
@@ -69,8 +75,8 @@ pub(crate) enum Outcome {
     Done,
     /// The miner has now both subscribed and authorized.
     Ready,
-    /// The miner subscribed anew, so it needs its work again.
-    NeedsWork,
+    /// The miner subscribed anew, so it needs all that it was told again.
+    StartsOver,
     /// The miner asks for a difficulty.
     Wishes(Difficulty),
 }
@@ -87,6 +93,8 @@ impl Miner {
             announced_mask: None,
             minimum: None,
             suggested: None,
+            waiting_wish: None,
+            wish_granted: false,
             assigned: Assigned::new(policy.start()),
             vardiff: Vardiff::new(now),
             hashrate: 0.0,
@@ -105,6 +113,12 @@ impl Miner {
         self.subscription
             .as_ref()
             .map(|subscription| subscription.slot)
+    }
+
+    /// Takes the wish that waits; from now on another may be granted at once.
+    pub(crate) fn take_waiting_wish(&mut self) -> Option<Difficulty> {
+        self.wish_granted = false;
+        self.waiting_wish.take()
     }
 
     /// Gives the name of the first worker, or nothing before it authorized.
@@ -158,9 +172,10 @@ impl Miner {
             .map_or(difficulty, |minimum| difficulty.max(minimum))
     }
 
-    /// The hashrate that the present difficulty was chosen for, in h/s.
-    pub(crate) fn implied_hashrate(&self, shares_per_minute: f64) -> f64 {
-        self.assigned.difficulty().to_f64() * HASHES_PER_DIFFICULTY * shares_per_minute / 60.0
+    /// Notes that the first work goes out: only now there is something to measure.
+    pub(crate) fn begins_to_mine(&mut self, now: Instant) {
+        self.last_line = now;
+        self.vardiff = Vardiff::new(now);
     }
 
     pub(crate) fn statistics(&self) -> MinerStatistics {

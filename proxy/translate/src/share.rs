@@ -4,7 +4,7 @@
 //! would refuse is answered with its true reason and never sent.
 
 use sv1::Submit;
-use sv2::bitcoin::{BlockHash, Difficulty, VersionMask};
+use sv2::bitcoin::{BlockHash, Difficulty, Target, VersionMask};
 
 use crate::assigned::Assigned;
 use crate::duplicates::Duplicates;
@@ -58,7 +58,7 @@ pub(crate) fn judge(
     let hash = job.header_hash(terms.slot, extranonce2, fields);
     let is_block = job.tip.network_target.is_met_by(&hash);
     let for_upstream = is_block || job.target.is_met_by(&hash);
-    let Some(credit) = credit(&hash, work, terms.assigned, for_upstream) else {
+    let Some(credit) = credit(&hash, work, job, terms.assigned) else {
         let (reached, wanted) = (hash.to_target().difficulty(), terms.assigned.difficulty());
         return Err(Refusal::LowDifficulty { reached, wanted });
     };
@@ -75,16 +75,13 @@ pub(crate) fn judge(
     })
 }
 
-/// What the upstream pays for counts, even where the miner's own difficulty is higher.
-fn credit(
-    hash: &BlockHash,
-    work: WorkId,
-    assigned: &Assigned,
-    for_upstream: bool,
-) -> Option<Difficulty> {
+/// What the upstream pays for counts, even where the miner's own difficulty is higher; at what the upstream asks for.
+fn credit(hash: &BlockHash, work: WorkId, job: &Job, assigned: &Assigned) -> Option<Difficulty> {
+    let met = |target: Target| target.is_met_by(hash).then(|| target.difficulty());
     let credit = assigned.credit(hash, work);
     credit
-        .or_else(|| for_upstream.then(|| hash.to_target().difficulty().min(assigned.difficulty())))
+        .or_else(|| met(job.target))
+        .or_else(|| met(job.tip.network_target))
 }
 
 fn check_ntime(ntime: u32, min_ntime: u32) -> Result<(), Refusal> {

@@ -44,6 +44,8 @@ pub(crate) struct Slots {
     fresh: Option<u32>,
     /// In the order of being freed.
     resting: VecDeque<Resting>,
+    /// Taken back from miners that never worked.
+    unused: Vec<Slot>,
 }
 
 impl Slots {
@@ -51,11 +53,15 @@ impl Slots {
         Self {
             fresh: Some(first),
             resting: VecDeque::new(),
+            unused: Vec::new(),
         }
     }
 
-    /// Hands out a rested slot, else a fresh one; low numbers first, so that they would fit two bytes.
+    /// Hands out an unused or rested slot, else a fresh one; low numbers first, so that they would fit two bytes.
     pub(crate) fn take(&mut self, now: Instant, job_serial: u64) -> Option<Slot> {
+        if let Some(slot) = self.unused.pop() {
+            return Some(slot);
+        }
         if self
             .resting
             .front()
@@ -66,6 +72,12 @@ impl Slots {
         let slot = Slot(self.fresh?);
         self.fresh = slot.0.checked_add(1);
         Some(slot)
+    }
+
+    /// Takes a slot back that no work was done with, so that it need not rest: connections that come and go without
+    /// mining use nothing up.
+    pub(crate) fn give_back_unused(&mut self, slot: Slot) {
+        self.unused.push(slot);
     }
 
     /// Takes a slot back; `job_serial` is that of the job current now.
@@ -81,10 +93,11 @@ impl Slots {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::origin;
 
     #[test]
     fn slots_are_distinct_while_they_are_held() {
-        let (mut slots, now) = (Slots::new(0), Instant::now());
+        let (mut slots, now) = (Slots::new(0), origin());
         let taken: Vec<_> = (0..100).map(|_| slots.take(now, 0).unwrap()).collect();
         let distinct: std::collections::HashSet<_> = taken.iter().collect();
         assert_eq!(distinct.len(), taken.len());
@@ -92,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_freed_slot_rests_until_its_job_is_gone_and_120_s_have_passed() {
-        let (mut slots, start) = (Slots::new(7), Instant::now());
+        let (mut slots, start) = (Slots::new(7), origin());
         let slot = slots.take(start, 1).unwrap();
         slots.give_back(start, slot, 1);
         let later = start + REST;
@@ -103,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_last_slot_is_not_followed_by_the_first() {
-        let (mut slots, now) = (Slots::new(u32::MAX), Instant::now());
+        let (mut slots, now) = (Slots::new(u32::MAX), origin());
         assert_eq!(slots.take(now, 0).map(Slot::to_bytes), Some([0xff; 4]));
         assert_eq!(slots.take(now, 0), None);
     }

@@ -5,6 +5,8 @@
 //!    ▲                                                            │
 //!    └────────────────────── any fault ◄──────────────────────────┘
 //! ```
+//!
+//! `Stopped` is the end of it.
 
 mod channel;
 mod fault;
@@ -14,17 +16,19 @@ pub(crate) use channel::{Channel, News};
 pub use fault::{Fault, Violation};
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sv2::bitcoin::{Hashrate, Target};
+use sv2::bitcoin::{Difficulty, Hashrate, Target};
 use sv2::message::Message;
 use sv2::messages::common::Common;
 use sv2::messages::mining::CloseChannel;
-use sv2::types::{ChannelId, RequestId, Str0_255};
+use sv2::types::{RequestId, Str0_255};
 
 use crate::backoff::Backoff;
 use crate::config::{Config, UpstreamConfig};
 use crate::event::Event;
+use crate::job::Job;
 use crate::output::Output;
 use crate::statistics::UpstreamStatistics;
 
@@ -48,13 +52,19 @@ const EXTENSIONS_TIMEOUT: Duration = Duration::from_secs(2);
 /// [`Slot::LEN`](crate::Slot::LEN) as the wire's integer.
 const SLOT_SIZE: u16 = 4;
 
-/// Channels closed on this connection that are remembered, so that messages on their way to them are no violation.
-const MAX_CLOSED_CHANNELS: usize = 16;
+/// How long a channel must have given work to count as healthy: the pauses start over, and a preferred upstream takes
+/// the miners back. A pool that restarts over and over does not pass for healthy in between.
+const HEALTHY_AFTER: Duration = Duration::from_secs(60);
+
+/// Host and port.
+type Place = (String, u16);
 
 #[derive(Debug)]
 enum State {
     Waiting {
         until: Instant,
+        /// Where the upstream asked us to go (SV2 §3.6.5).
+        redirect: Option<Place>,
     },
     Dialling,
     SettingUp {
@@ -68,6 +78,7 @@ enum State {
         worker_names: bool,
     },
     Open(Box<Channel>),
+    Stopped,
 }
 
 /// What the farm is to tell an upstream of itself.
@@ -75,6 +86,8 @@ enum State {
 pub(crate) struct Demand {
     /// Hashrate of all miners; zero while there is none.
     pub(crate) hashrate: Hashrate,
+    /// The highest difficulty that any of them has.
+    pub(crate) hardest: Option<Difficulty>,
     /// The easiest target that would not lose or flood.
     pub(crate) max_target: Target,
 }
@@ -92,9 +105,14 @@ pub(crate) struct Upstream {
     backoff: Backoff,
     connections: u64,
     requests: u32,
-    closed_channels: VecDeque<ChannelId>,
+    /// Where the present connection goes.
+    place: Place,
     /// The server refused the flag REQUIRES_VERSION_ROLLING.
     without_version_rolling: bool,
+    /// The server takes no change to the version field.
+    fixed_version: bool,
+    /// The last connection ended over RequestExtensions, so the next one does without.
+    without_extensions: bool,
     pub(crate) statistics: UpstreamStatistics,
 }
 
@@ -114,12 +132,17 @@ impl Upstream {
             asks_worker_names: all.worker_names,
             extranonce_size: needed,
             setup_timeout: all.upstream_setup_timeout,
-            state: State::Waiting { until: now },
+            state: State::Waiting {
+                until: now,
+                redirect: None,
+            },
             backoff: Backoff::new(all.retry_min, all.retry_max, seed),
             connections: 0,
             requests: 0,
-            closed_channels: VecDeque::new(),
+            place: (config.host.clone(), config.port),
             without_version_rolling: false,
+            fixed_version: false,
+            without_extensions: false,
             statistics: UpstreamStatistics {
                 name: config.name.clone(),
                 ..Default::default()
@@ -129,6 +152,26 @@ impl Upstream {
 
     pub(crate) fn name(&self) -> &str {
         &self.config.name
+    }
+
+    pub(crate) fn id(&self) -> UpstreamId {
+        self.id
+    }
+
+    /// Tells whether there is no connection, nor one on its way.
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Waiting { .. } | State::Stopped)
+    }
+
+    /// Gives the job that miners can work on.
+    pub(crate) fn current_job(&self) -> Option<&Arc<Job>> {
+        self.channel().and_then(Channel::current)
+    }
+
+    /// Tells whether the upstream has given work for long enough to be trusted with the miners.
+    pub(crate) fn is_healthy(&self, now: Instant) -> bool {
+        let since = self.channel().and_then(Channel::working_since);
+        since.is_some_and(|since| now.saturating_duration_since(since) >= HEALTHY_AFTER)
     }
 
     /// Gives the open channel.
@@ -155,9 +198,9 @@ impl Upstream {
     /// Tells when [`handle_timeout`](Self::handle_timeout) has something to do.
     pub(crate) fn timeout(&self) -> Option<Instant> {
         match &self.state {
-            State::Waiting { until } => Some(*until),
+            State::Waiting { until, .. } => Some(*until),
             // The body bounds how long connecting takes.
-            State::Dialling => None,
+            State::Dialling | State::Stopped => None,
             State::SettingUp { deadline }
             | State::Negotiating { deadline }
             | State::Opening { deadline, .. } => Some(*deadline),
@@ -168,24 +211,33 @@ impl Upstream {
     /// Does what is due.
     pub(crate) fn handle_timeout(&mut self, now: Instant, demand: Demand, outputs: &mut Outputs) {
         match &mut self.state {
-            State::Waiting { until } if *until <= now => self.dial(None, outputs),
+            State::Waiting { until, redirect } if *until <= now => {
+                let redirect = redirect.take();
+                self.dial(redirect, outputs);
+            }
             State::SettingUp { deadline } if *deadline <= now => {
-                self.fail(now, Fault::NoAnswer("SetupConnection"), outputs);
+                self.fail(now, Fault::NoAnswer("SetupConnection"), None, outputs);
             }
             State::Negotiating { deadline } if *deadline <= now => {
                 self.open_channel(now, demand, false, outputs);
             }
             State::Opening { deadline, .. } if *deadline <= now => {
-                self.fail(now, Fault::NoAnswer("OpenExtendedMiningChannel"), outputs);
+                self.fail(
+                    now,
+                    Fault::NoAnswer("OpenExtendedMiningChannel"),
+                    None,
+                    outputs,
+                );
             }
             _ => {}
         }
     }
 
-    fn dial(&mut self, redirect: Option<(String, u16)>, outputs: &mut Outputs) {
+    fn dial(&mut self, redirect: Option<Place>, outputs: &mut Outputs) {
         self.state = State::Dialling;
-        self.closed_channels.clear();
         self.connections += 1;
+        let configured = || (self.config.host.clone(), self.config.port);
+        self.place = redirect.clone().unwrap_or_else(configured);
         outputs.push_back(Output::Dial {
             upstream: self.id,
             redirect,
@@ -206,9 +258,13 @@ impl Upstream {
 
     /// The body lost the connection, or never had one.
     pub(crate) fn handle_lost(&mut self, now: Instant, words: String, outputs: &mut Outputs) {
-        if !matches!(self.state, State::Waiting { .. }) {
-            self.wait(now, Fault::ConnectionLost(words), outputs);
+        if self.is_waiting() {
+            return;
         }
+        if matches!(self.state, State::Negotiating { .. }) {
+            self.without_extensions = true;
+        }
+        self.wait(now, Fault::ConnectionLost(words), None, outputs);
     }
 
     /// Takes a message; what it means for miners comes back.
@@ -222,7 +278,7 @@ impl Upstream {
         match self.take_message(now, message, demand, outputs) {
             Ok(news) => news,
             Err(fault) => {
-                self.fail(now, fault, outputs);
+                self.fail(now, fault, None, outputs);
                 News::Nothing
             }
         }
@@ -237,14 +293,13 @@ impl Upstream {
     ) -> Result<News, Fault> {
         match message {
             // A message of an unknown extension is to be ignored (SV2 §3.4.1).
-            Message::Unknown(_) => return Ok(News::Nothing),
+            Message::Unknown(_) => {}
             Message::Common(Common::Reconnect(reconnect)) => {
-                self.reconnect(now, &reconnect, outputs);
-                return Ok(News::Nothing);
+                self.reconnect(now, &reconnect, outputs)
             }
             message => match &mut self.state {
                 // What was on its way as we hung up.
-                State::Waiting { .. } | State::Dialling => {}
+                State::Waiting { .. } | State::Dialling | State::Stopped => {}
                 State::SettingUp { .. } => {
                     self.take_setup_answer(now, &message, demand, outputs)?
                 }
@@ -254,6 +309,9 @@ impl Upstream {
                 State::Opening { worker_names, .. } => {
                     let worker_names = *worker_names;
                     self.take_open_answer(now, message, worker_names, demand, outputs)?;
+                    if self.channel().is_some() {
+                        return Ok(News::Opened);
+                    }
                 }
                 State::Open(_) => return self.take_channel_message(now, message, outputs),
             },
@@ -276,7 +334,7 @@ impl Upstream {
         };
         let addressed = channel::addressed_channel(&message);
         if let Some(addressed) = addressed.filter(|id| !channel.is_addressed_by(*id)) {
-            return match self.closed_channels.contains(&addressed) {
+            return match channel.was_addressed_by(addressed) {
                 true => Ok(News::Nothing),
                 false => Err(Violation::UnknownChannel {
                     message: message.name(),
@@ -309,8 +367,8 @@ impl Upstream {
         self.send(update.into(), outputs);
     }
 
-    /// Ends the channel in an orderly way: we stop.
-    pub(crate) fn close(&mut self, now: Instant, outputs: &mut Outputs) {
+    /// Ends the channel in an orderly way, for good: we stop.
+    pub(crate) fn stop(&mut self, outputs: &mut Outputs) {
         if let State::Open(channel) = &self.state {
             let reason_code = Str0_255::truncated("proxy-stopped");
             let message = CloseChannel {
@@ -319,35 +377,39 @@ impl Upstream {
             };
             self.send(message.into(), outputs);
         }
-        if !matches!(self.state, State::Waiting { .. } | State::Dialling) {
+        if !self.is_waiting() {
             outputs.push_back(Output::HangUp {
                 upstream: self.id,
                 reason: Fault::Stopping,
             });
         }
-        self.state = State::Waiting {
-            until: now + Duration::from_secs(3_600),
-        };
+        self.end_channel();
+        self.state = State::Stopped;
     }
 
     /// Hangs up because of a fault, then waits.
-    fn fail(&mut self, now: Instant, fault: Fault, outputs: &mut Outputs) {
+    fn fail(&mut self, now: Instant, fault: Fault, redirect: Option<Place>, outputs: &mut Outputs) {
         outputs.push_back(Output::HangUp {
             upstream: self.id,
             reason: fault.clone(),
         });
-        self.wait(now, fault, outputs);
+        self.wait(now, fault, redirect, outputs);
     }
 
-    fn wait(&mut self, now: Instant, fault: Fault, outputs: &mut Outputs) {
-        let unanswered = self.channel().map_or(0, Channel::unanswered);
-        self.statistics.open = false;
-        self.statistics.difficulty = 0.0;
-        self.statistics.shares_pending = 0;
-        self.statistics.shares_unanswered += unanswered;
-        let retry_in = self.backoff.pause();
+    fn wait(&mut self, now: Instant, fault: Fault, redirect: Option<Place>, outputs: &mut Outputs) {
+        let healthy = self.is_healthy(now);
+        if healthy {
+            self.backoff.reset();
+        }
+        let unanswered = self.end_channel();
+        // A healthy upstream that sends us elsewhere is followed at once; one that does nothing else is not.
+        let retry_in = match healthy && redirect.is_some() {
+            true => Duration::ZERO,
+            false => self.backoff.pause(),
+        };
         self.state = State::Waiting {
             until: now + retry_in,
+            redirect,
         };
         let upstream = self.config.name.clone();
         outputs.push_back(Output::Event(Event::UpstreamFailed {
@@ -356,6 +418,16 @@ impl Upstream {
             unanswered,
             retry_in,
         }));
+    }
+
+    /// Counts what ends with the channel; gives the number of shares without an answer.
+    fn end_channel(&mut self) -> u64 {
+        let unanswered = self.channel().map_or(0, Channel::unanswered);
+        self.statistics.open = false;
+        self.statistics.difficulty = 0.0;
+        self.statistics.shares_pending = 0;
+        self.statistics.shares_unanswered += unanswered;
+        unanswered
     }
 
     fn send(&self, message: Message, outputs: &mut Outputs) {
@@ -381,12 +453,5 @@ impl Upstream {
             upstream: self.id,
             number: self.connections,
         }
-    }
-
-    fn forget_channel(&mut self, channel: ChannelId) {
-        if self.closed_channels.len() >= MAX_CLOSED_CHANNELS {
-            self.closed_channels.pop_front();
-        }
-        self.closed_channels.push_back(channel);
     }
 }

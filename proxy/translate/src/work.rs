@@ -11,9 +11,9 @@ use sv1::{JobId, NotifyParts};
 
 use crate::job::Job;
 
-/// Ids kept per block. A pool deals a job every half minute and retargets take at most one id a second, so an
-/// hour without a block stays below it.
-const MAX_IDS: usize = 4_096;
+/// Jobs that shares may still refer to. A pool deals one every half minute, so this is a working day without a
+/// block, and 16 MiB of the largest jobs.
+const MAX_JOBS: usize = 1_024;
 
 /// The two forms of a job's SV1 mining.notify line.
 #[derive(Debug)]
@@ -38,6 +38,14 @@ impl Notify {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct WorkId(u64);
 
+impl WorkId {
+    /// Gives the id of the notify with a number.
+    #[cfg(test)]
+    pub(crate) const fn nth(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// What every miner should be working on.
 #[derive(Debug, Clone)]
 pub(crate) struct Work {
@@ -51,21 +59,31 @@ pub(crate) struct Work {
 /// What a share's job id refers to.
 #[derive(Debug)]
 pub(crate) enum Found<'a> {
-    /// A job of the present block.
+    /// A job that may still count.
     Job(WorkId, &'a Arc<Job>),
-    /// A job of an earlier block or of an upstream that is gone.
+    /// A job of an earlier block.
     Stale,
     /// No job of ours.
     Unknown,
 }
 
-/// The newest work and the jobs that shares may still refer to.
+/// Consecutive ids of one job.
+#[derive(Debug)]
+struct Span {
+    first: u64,
+    /// The id after the last.
+    end: u64,
+    job: Arc<Job>,
+}
+
+/// The newest work, and the jobs that shares may still refer to.
 #[derive(Debug, Default)]
 pub(crate) struct Works {
     newest: Option<Work>,
-    /// Jobs of the ids `first`, `first + 1`, …; all of the present block.
-    jobs: VecDeque<Arc<Job>>,
-    first: u64,
+    /// In the order of their ids. A job that got many ids still takes one place, so that no number of keepalives and
+    /// new difficulties drives out what others work on.
+    spans: VecDeque<Span>,
+    next: u64,
 }
 
 impl Works {
@@ -73,19 +91,17 @@ impl Works {
         self.newest.as_ref()
     }
 
-    /// Makes work of a job. `new_block` ends all earlier ids.
-    pub(crate) fn make(&mut self, now: Instant, job: Arc<Job>, new_block: bool) -> &Work {
-        if new_block {
-            self.end_block();
+    /// Makes work of a job under a fresh id.
+    pub(crate) fn make(&mut self, now: Instant, job: Arc<Job>) -> &Work {
+        let id = self.next;
+        self.next += 1;
+        match self.spans.back_mut() {
+            Some(span) if Arc::ptr_eq(&span.job, &job) => span.end = self.next,
+            _ => self.begin_span(id, &job),
         }
-        while self.jobs.len() >= MAX_IDS {
-            self.jobs.pop_front();
-            self.first += 1;
-        }
-        let id = WorkId(self.first + self.jobs.len() as u64);
+        let id = WorkId(id);
         let ntime = self.next_ntime(&job, now);
         let notify = Arc::new(build(&job, id, ntime));
-        self.jobs.push_back(Arc::clone(&job));
         self.newest.insert(Work {
             id,
             job,
@@ -95,37 +111,39 @@ impl Works {
         })
     }
 
-    /// Ends all ids: their shares are stale from now on.
-    pub(crate) fn end_block(&mut self) {
-        self.first += self.jobs.len() as u64;
-        self.jobs.clear();
+    /// Begins a job; those that its upstream connection dealt for earlier blocks are stale.
+    fn begin_span(&mut self, id: u64, job: &Arc<Job>) {
+        let of_other_upstream = |other: &Job| other.connection != job.connection;
+        self.spans
+            .retain(|span| of_other_upstream(&span.job) || span.job.block == job.block);
+        while self.spans.len() >= MAX_JOBS {
+            self.spans.pop_front();
+        }
+        self.spans.push_back(Span {
+            first: id,
+            end: self.next,
+            job: Arc::clone(job),
+        });
     }
 
     /// Header times of one job rise with every id, as long as they may.
     fn next_ntime(&self, job: &Arc<Job>, now: Instant) -> u32 {
         let by_clock = job.ntime_at(now);
-        let latest = job
-            .min_ntime
-            .saturating_add(crate::job::MAX_NTIME_AHEAD - 1);
         match &self.newest {
-            Some(before) if Arc::ptr_eq(&before.job, job) => {
-                by_clock.max(before.ntime + 1).min(latest)
-            }
+            Some(before) if Arc::ptr_eq(&before.job, job) => by_clock
+                .max(before.ntime.saturating_add(1))
+                .min(job.latest_ntime()),
             _ => by_clock,
         }
     }
 
     pub(crate) fn find(&self, id: &JobId) -> Found<'_> {
-        let Some(number) = id.as_number() else {
+        let Some(number) = id.as_number().filter(|number| *number < self.next) else {
             return Found::Unknown;
         };
-        let Some(position) = number.checked_sub(self.first) else {
-            return Found::Stale;
-        };
-        let job = usize::try_from(position)
-            .ok()
-            .and_then(|i| self.jobs.get(i));
-        job.map_or(Found::Unknown, |job| Found::Job(WorkId(number), job))
+        let place = self.spans.partition_point(|span| span.end <= number);
+        let span = self.spans.get(place).filter(|span| span.first <= number);
+        span.map_or(Found::Stale, |span| Found::Job(WorkId(number), &span.job))
     }
 }
 

@@ -6,7 +6,7 @@ use sv1::{
 };
 use sv2::bitcoin::{Difficulty, Target, VersionMask};
 
-use super::{MAX_WORKERS, Miner, Outcome, Reply, Subscription, Worker};
+use super::{MAX_USER, MAX_WORKERS, Miner, Outcome, Reply, Subscription, Worker};
 use crate::config::Config;
 use crate::slot::Slot;
 use crate::worker;
@@ -66,22 +66,36 @@ impl Miner {
         }
     }
 
-    /// BIP-0310: grants what both sides want of version rolling, and notes the miner's floor.
+    /// BIP-0310: grants what both sides want of version rolling, and the miner's floor unless it is above what any
+    /// miner gets.
     fn configure(&mut self, configure: &Configure, config: &Config, reply: Reply<'_>) -> Outcome {
-        let granted = ConfigureReply::granting(configure, config.version_mask.bits());
+        let mut granted = ConfigureReply::granting(configure, config.version_mask.bits());
+        let minimum = configure.minimum_difficulty.map(Difficulty::new);
+        let minimum = minimum.and_then(Result::ok).map(ceil_power_of_two);
+        let too_high = minimum.is_some_and(|minimum| minimum > config.difficulty.most());
+        if too_high {
+            granted.minimum_difficulty = Some(false);
+        }
         granted.encode_into(reply.id, reply.out);
         if let Some(mask) = granted.version_rolling {
-            self.version_mask = Some(VersionMask::new(mask));
+            self.version_mask =
+                Some(VersionMask::new(mask)).filter(|mask| *mask != VersionMask::NONE);
             self.announced_mask = None;
         }
-        let Some(Ok(minimum)) = configure.minimum_difficulty.map(Difficulty::new) else {
-            return Outcome::Done;
-        };
-        self.minimum = Some(ceil_power_of_two(minimum));
-        Outcome::Wishes(minimum)
+        match minimum {
+            Some(minimum) if !too_high => {
+                self.minimum = Some(minimum);
+                match minimum > self.assigned.difficulty() {
+                    true => self.wish(minimum),
+                    false => Outcome::Done,
+                }
+            }
+            _ => Outcome::Done,
+        }
     }
 
-    /// A second subscribe gets the same slot and session: the miner started over on its side.
+    /// A second subscribe gets the same slot and session: the miner started over on its side, so it is told its mask
+    /// and difficulty anew.
     fn subscribe(
         &mut self,
         subscribe: Subscribe,
@@ -112,7 +126,7 @@ impl Miner {
         subscribed.encode_into(reply.id, reply.out);
         match (self.is_mining(), again) {
             (true, false) => Outcome::Ready,
-            (true, true) => Outcome::NeedsWork,
+            (true, true) => Outcome::StartsOver,
             (false, _) => Outcome::Done,
         }
     }
@@ -120,6 +134,9 @@ impl Miner {
     /// Any name is welcome: the pool pays the account of the channel, the name tells machines apart.
     fn authorize(&mut self, user: Box<str>, reply: Reply<'_>) -> Outcome {
         let was_mining = self.is_mining();
+        if user.len() > MAX_USER {
+            return refuse(reply, "the user name is longer than 255 bytes");
+        }
         if !self.workers.iter().any(|worker| worker.name == user) {
             if self.workers.len() >= MAX_WORKERS {
                 return refuse(reply, "too many workers on one connection");
@@ -144,7 +161,24 @@ impl Miner {
             return Outcome::Done;
         }
         self.suggested = Some(wish);
+        self.wish(wish)
+    }
+
+    /// Grants one wish between two looks at all miners; of more the last waits for the next look. So nobody gets a
+    /// notify for each of its requests.
+    fn wish(&mut self, wish: Difficulty) -> Outcome {
+        if self.wish_granted && self.is_mining() {
+            self.waiting_wish = Some(wish);
+            return Outcome::Done;
+        }
+        self.wish_granted = self.is_mining();
         Outcome::Wishes(wish)
+    }
+
+    /// Forgets what the miner was told.
+    pub(crate) fn start_over(&mut self) {
+        self.announced_mask = None;
+        self.assigned.start_over();
     }
 }
 

@@ -24,11 +24,20 @@ const MAX_FUTURE_JOBS: usize = 64;
 /// Hashes in a merkle path that are taken: miners' firmware holds 32, and no block has as many.
 const MAX_MERKLE_PATH: usize = 32;
 
+/// Bytes of a coinbase without its extranonce. The largest buffers of firmware hold 16 KB of hex.
+const MAX_COINBASE: usize = 16_384;
+
 /// Shares without an answer that are kept for matching; pools answer at least every tenth.
 const MAX_UNANSWERED: usize = 1 << 16;
 
+/// Group channels that this channel left and that are remembered, so that messages on their way are no violation.
+const MAX_FORMER_GROUPS: usize = 16;
+
 /// Least time between two `UpdateChannel`s: each may be answered by a `SetTarget`.
 const UPDATE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Least time between two of them when the hashrate goes to or from zero: the second that SV2 §5.3.7 allows.
+const URGENT_UPDATE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Change of the hashrate that is worth an `UpdateChannel`.
 const UPDATE_CHANGE: f64 = 0.1;
@@ -38,13 +47,10 @@ const UPDATE_CHANGE: f64 = 0.1;
 pub(crate) enum News {
     /// Nothing.
     Nothing,
+    /// The channel is open.
+    Opened,
     /// There is a job to work on.
-    Job {
-        /// The job.
-        job: Arc<Job>,
-        /// Whether all earlier jobs are void.
-        new_block: bool,
-    },
+    Job(Arc<Job>),
 }
 
 /// Whom a channel tells of what it learns.
@@ -66,24 +72,45 @@ impl Told<'_> {
 pub(crate) struct Channel {
     id: ChannelId,
     group: ChannelId,
+    former_groups: VecDeque<ChannelId>,
     connection: ConnectionId,
     extranonce_prefix: B0_32,
     extranonce_size: u16,
     /// Zero bytes before slot and extranonce2.
     zeros: usize,
+    /// The server takes no change to the version field.
+    fixed_version: bool,
     /// Of jobs that become active from now on.
     target: Target,
     future: VecDeque<DealtJob>,
     tip: Option<Tip>,
+    /// Counts the blocks.
+    block: u64,
+    /// What is to be worked on, and since when there is something.
+    current: Option<Arc<Job>>,
+    working_since: Option<Instant>,
     pub(crate) duplicates: Duplicates,
     next_sequence: u32,
     unanswered: VecDeque<SequenceNumber>,
     worker_names: bool,
     announced: Demand,
-    /// No `UpdateChannel` before.
-    update_after: Instant,
-    /// A change waits for `update_after`.
-    update_waits: bool,
+    announced_at: Instant,
+    /// When a change that waits may be announced.
+    update_due: Option<Instant>,
+}
+
+/// How a channel is made, beside what the server says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    pub(super) connection: ConnectionId,
+    /// Bytes of the extranonce that are slot and extranonce2.
+    pub(super) needed: u16,
+    /// Whether shares carry the worker's name (SV2 ext 0x0002).
+    pub(super) worker_names: bool,
+    /// Whether the server takes no change to the version field.
+    pub(super) fixed_version: bool,
+    /// What the server was told as the channel was asked for.
+    pub(super) announced: Demand,
 }
 
 /// Gives the channel that a message of the server's is about.
@@ -103,14 +130,11 @@ pub(super) fn addressed_channel(message: &Mining) -> Option<ChannelId> {
 }
 
 impl Channel {
-    /// Takes an open channel over; `needed` bytes of its extranonce are slot and extranonce2.
+    /// Takes an open channel over.
     pub(super) fn new(
         now: Instant,
-        connection: ConnectionId,
         success: &OpenExtendedMiningChannelSuccess,
-        needed: u16,
-        worker_names: bool,
-        announced: Demand,
+        terms: Terms,
     ) -> Result<Self, Fault> {
         let (prefix, size) = (success.extranonce_prefix.len(), success.extranonce_size);
         if prefix + usize::from(size) > B0_32::MAX_LEN {
@@ -119,20 +143,25 @@ impl Channel {
         Ok(Self {
             id: success.channel_id,
             group: success.group_channel_id,
-            connection,
+            former_groups: VecDeque::new(),
+            connection: terms.connection,
             extranonce_prefix: success.extranonce_prefix,
             extranonce_size: size,
-            zeros: usize::from(size.saturating_sub(needed)),
+            zeros: usize::from(size.saturating_sub(terms.needed)),
+            fixed_version: terms.fixed_version,
             target: Target::from_le_bytes(success.target.0),
             future: VecDeque::new(),
             tip: None,
+            block: 0,
+            current: None,
+            working_since: None,
             duplicates: Duplicates::default(),
             next_sequence: 0,
             unanswered: VecDeque::new(),
-            worker_names,
-            announced,
-            update_after: now + UPDATE_INTERVAL,
-            update_waits: false,
+            worker_names: terms.worker_names,
+            announced: terms.announced,
+            announced_at: now,
+            update_due: None,
         })
     }
 
@@ -147,6 +176,26 @@ impl Channel {
     /// Tells how many shares have no answer.
     pub(crate) fn unanswered(&self) -> u64 {
         self.unanswered.len() as u64
+    }
+
+    /// Gives the job that is to be worked on.
+    pub(crate) fn current(&self) -> Option<&Arc<Job>> {
+        self.current.as_ref()
+    }
+
+    /// Tells since when there is a job to work on.
+    pub(crate) fn working_since(&self) -> Option<Instant> {
+        self.working_since
+    }
+
+    /// Tells whether a job is of the present block.
+    pub(crate) fn is_of_present_block(&self, job: &Job) -> bool {
+        job.block == self.block
+    }
+
+    /// Tells whether a message for `channel` was for this one before it changed its group.
+    pub(super) fn was_addressed_by(&self, channel: ChannelId) -> bool {
+        self.former_groups.contains(&channel)
     }
 
     /// Tells whether a message for `channel` is for this one, by its id or its group's.
@@ -176,7 +225,7 @@ impl Channel {
             Mining::SubmitSharesSuccess(message) => self.take_success(&message, told),
             Mining::SubmitSharesError(message) => self.take_error(&message, told),
             Mining::SetGroupChannel(message) if message.channel_ids.contains(&self.id) => {
-                self.group = message.group_channel_id;
+                self.change_group(message.group_channel_id);
             }
             Mining::CloseChannel(message) => {
                 return Err(Fault::ChannelClosed(message.reason_code.to_string()));
@@ -191,13 +240,26 @@ impl Channel {
         Ok(News::Nothing)
     }
 
+    fn change_group(&mut self, group: ChannelId) {
+        if self.former_groups.len() >= MAX_FORMER_GROUPS {
+            self.former_groups.pop_front();
+        }
+        let former = std::mem::replace(&mut self.group, group);
+        self.former_groups.push_back(former);
+    }
+
     fn take_job(&mut self, now: Instant, message: NewExtendedMiningJob) -> Result<News, Fault> {
         let (job, length) = (message.job_id, message.merkle_path.len());
         if length > MAX_MERKLE_PATH {
             return Err(Violation::MerklePathTooLong { job, length }.into());
         }
+        let length = message.coinbase_tx_prefix.len() + message.coinbase_tx_suffix.len();
+        if length > MAX_COINBASE {
+            return Err(Violation::CoinbaseTooLong { job, length }.into());
+        }
         let min_ntime = message.min_ntime;
-        let dealt = DealtJob::new(message, &self.extranonce_prefix, self.zeros);
+        let (prefix, fixed_version) = (&self.extranonce_prefix, self.fixed_version);
+        let dealt = DealtJob::new(message, prefix, self.zeros, fixed_version);
         let Some(min_ntime) = min_ntime else {
             self.future.retain(|other| other.id != job);
             if self.future.len() >= MAX_FUTURE_JOBS {
@@ -207,7 +269,7 @@ impl Channel {
             return Ok(News::Nothing);
         };
         let tip = self.tip.ok_or(Violation::JobWithoutPrevHash(job))?;
-        Ok(self.activate(now, dealt, tip, min_ntime, false))
+        Ok(self.activate(now, dealt, tip, min_ntime))
     }
 
     /// Starts a block: the named future job becomes active, all others are void (SV2 §5.3.17).
@@ -221,13 +283,23 @@ impl Channel {
             network_target,
         };
         let named = self.take_future_job(message.job_id);
+        if named.is_none() && self.is_worked_on(message.job_id, prev_hash) {
+            // Said to the channel and to its group.
+            return Ok(News::Nothing);
+        }
         let dealt = named.ok_or(Violation::PrevHashForUnknownJob(message.job_id))?;
         self.future.clear();
         if self.tip.is_none_or(|before| before.prev_hash != prev_hash) {
             self.duplicates.clear();
         }
         self.tip = Some(tip);
-        Ok(self.activate(now, dealt, tip, message.min_ntime, true))
+        self.block += 1;
+        Ok(self.activate(now, dealt, tip, message.min_ntime))
+    }
+
+    fn is_worked_on(&self, id: JobId, prev_hash: BlockHash) -> bool {
+        let current = self.current.as_ref();
+        current.is_some_and(|job| job.dealt.id == id && job.tip.prev_hash == prev_hash)
     }
 
     fn take_future_job(&mut self, id: JobId) -> Option<DealtJob> {
@@ -235,26 +307,19 @@ impl Channel {
         self.future.remove(position)
     }
 
-    fn activate(
-        &self,
-        now: Instant,
-        dealt: DealtJob,
-        tip: Tip,
-        min_ntime: u32,
-        new_block: bool,
-    ) -> News {
-        let job = Job {
+    fn activate(&mut self, now: Instant, dealt: DealtJob, tip: Tip, min_ntime: u32) -> News {
+        let job = Arc::new(Job {
             dealt,
             tip,
             min_ntime,
             active_since: now,
             target: self.target,
             connection: self.connection,
-        };
-        News::Job {
-            job: Arc::new(job),
-            new_block,
-        }
+            block: self.block,
+        });
+        self.working_since.get_or_insert(now);
+        self.current = Some(Arc::clone(&job));
+        News::Job(job)
     }
 
     /// Counts for jobs that become active later; the active one keeps its own (SV2 §5.3.21).
@@ -268,19 +333,22 @@ impl Channel {
         });
     }
 
-    /// Sends a share; the job must be this channel's.
+    /// Makes the message for a share; the job must be this channel's.
     pub(crate) fn submit(
         &mut self,
         job: &Job,
         fields: RolledFields,
         extranonce: B0_32,
+        statistics: &mut UpstreamStatistics,
     ) -> SubmitSharesExtended {
         let sequence_number = SequenceNumber(self.next_sequence);
         self.next_sequence = self.next_sequence.wrapping_add(1);
-        if self.unanswered.len() >= MAX_UNANSWERED {
-            self.unanswered.pop_front();
+        if self.unanswered.len() >= MAX_UNANSWERED && self.unanswered.pop_front().is_some() {
+            statistics.shares_unanswered += 1;
         }
         self.unanswered.push_back(sequence_number);
+        statistics.shares_sent += 1;
+        statistics.shares_pending = self.unanswered();
         SubmitSharesExtended {
             channel_id: self.id,
             sequence_number,
@@ -297,26 +365,37 @@ impl Channel {
         self.worker_names
     }
 
-    /// A Success covers a batch and is matched by count: the oldest unanswered shares are the ones meant.
+    /// A Success covers a batch and is matched by count: the oldest unanswered shares are the ones meant. It cannot
+    /// cover more than were sent.
     fn take_success(&mut self, message: &SubmitSharesSuccess, told: &mut Told<'_>) {
         let count = message.new_submits_accepted_count;
         let covered = (count as usize).min(self.unanswered.len());
         self.unanswered.drain(..covered);
-        told.statistics.shares_accepted += u64::from(count);
+        told.statistics.shares_accepted += covered as u64;
         told.statistics.work_accepted = told
             .statistics
             .work_accepted
             .saturating_add(message.new_shares_sum);
         told.statistics.shares_pending = self.unanswered();
+        if covered < count as usize {
+            let remark = format!("acknowledged {count} shares where {covered} had no answer");
+            told.event(|upstream| Event::UpstreamRemark { upstream, remark });
+        }
     }
 
+    /// An Error names its share. Where a Success that came before was counted against it, the oldest unanswered share
+    /// is the one that the Success meant; one that was never sent is not counted.
     fn take_error(&mut self, message: &SubmitSharesError, told: &mut Told<'_>) {
-        let position = self
-            .unanswered
-            .iter()
-            .position(|sequence| *sequence == message.sequence_number);
-        position.and_then(|position| self.unanswered.remove(position));
         let error_code = message.error_code.to_string();
+        let Some(first) = self.unanswered.front().copied() else {
+            let remark = format!("refused a share where none had no answer: {error_code}");
+            return told.event(|upstream| Event::UpstreamRemark { upstream, remark });
+        };
+        // The numbers wrap around, but their distances from the first rise.
+        let distance = |number: &SequenceNumber| number.0.wrapping_sub(first.0);
+        let named = distance(&message.sequence_number);
+        let place = self.unanswered.binary_search_by_key(&named, distance);
+        self.unanswered.remove(place.unwrap_or(0));
         told.statistics.count_rejection(&error_code);
         told.statistics.shares_pending = self.unanswered();
         told.event(|upstream| Event::ShareRefusedUpstream {
@@ -327,27 +406,30 @@ impl Channel {
 
     /// Tells when a held back `UpdateChannel` may go out.
     pub(super) fn update_due(&self) -> Option<Instant> {
-        self.update_waits.then_some(self.update_after)
+        self.update_due
     }
 
     /// Gives the `UpdateChannel` that is due: on a change of a tenth or more and not too often, at once when miners
     /// begin or end to mine.
     pub(super) fn update(&mut self, now: Instant, demand: Demand) -> Option<UpdateChannel> {
+        self.update_due = None;
         let (before, after) = (self.announced.hashrate.to_f64(), demand.hashrate.to_f64());
-        let from_or_to_zero = (before == 0.0) != (after == 0.0);
         let much = (after - before).abs() >= UPDATE_CHANGE * before.max(after) && before != after;
-        let other_target = is_twice_apart(self.announced.max_target, demand.max_target);
-        if !much && !other_target {
-            self.update_waits = false;
+        if !much && !is_twice_apart(self.announced.max_target, demand.max_target) {
             return None;
         }
-        if !from_or_to_zero && now < self.update_after {
-            self.update_waits = true;
+        let from_or_to_zero = (before == 0.0) != (after == 0.0);
+        let interval = match from_or_to_zero {
+            true => URGENT_UPDATE_INTERVAL,
+            false => UPDATE_INTERVAL,
+        };
+        let earliest = self.announced_at + interval;
+        if now < earliest {
+            self.update_due = Some(earliest);
             return None;
         }
-        self.update_waits = false;
         self.announced = demand;
-        self.update_after = now + UPDATE_INTERVAL;
+        self.announced_at = now;
         Some(UpdateChannel {
             channel_id: self.id,
             nominal_hash_rate: demand.hashrate.to_f32(),

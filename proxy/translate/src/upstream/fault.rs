@@ -86,6 +86,14 @@ pub enum Violation {
         /// Hashes in its path.
         length: usize,
     },
+    /// A coinbase longer than any firmware takes.
+    #[error("job {job} has a coinbase of {length} bytes")]
+    CoinbaseTooLong {
+        /// The job.
+        job: JobId,
+        /// Bytes before and behind the extranonce.
+        length: usize,
+    },
     /// An extranonce that cannot be.
     #[error("extranonce of {prefix} bytes fixed and {size} ours exceeds 32")]
     ExtranonceTooLong {

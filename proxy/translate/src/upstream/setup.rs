@@ -10,10 +10,12 @@ use sv2::messages::common::{
 use sv2::messages::extensions::{ExtensionsNegotiation, RequestExtensions};
 use sv2::messages::mining::{
     CloseChannel, Mining, OpenExtendedMiningChannel, OpenExtendedMiningChannelSuccess, setup_flags,
+    setup_success_flags,
 };
 use sv2::tlv::WORKER_SPECIFIC_HASHRATE_TRACKING;
 use sv2::types::{Seq0_64K, Str0_255, U256};
 
+use super::channel::Terms;
 use super::{Channel, Demand, EXTENSIONS_TIMEOUT, Fault, Outputs, State, Upstream, Violation};
 use crate::event::Event;
 use crate::output::Output;
@@ -33,8 +35,8 @@ impl Upstream {
             min_version: PROTOCOL_VERSION,
             max_version: PROTOCOL_VERSION,
             flags,
-            endpoint_host: Str0_255::truncated(&self.config.host),
-            endpoint_port: self.config.port,
+            endpoint_host: Str0_255::truncated(&self.place.0),
+            endpoint_port: self.place.1,
             vendor: Str0_255::truncated("Millrace"),
             hardware_version: Str0_255::truncated("translation proxy"),
             firmware: Str0_255::truncated(env!("CARGO_PKG_VERSION")),
@@ -55,7 +57,10 @@ impl Upstream {
                 if success.used_version != PROTOCOL_VERSION {
                     return Err(Fault::OtherProtocolVersion(success.used_version));
                 }
-                match self.asks_worker_names {
+                self.fixed_version =
+                    success.flags & setup_success_flags::REQUIRES_FIXED_VERSION != 0;
+                let without_extensions = std::mem::take(&mut self.without_extensions);
+                match self.asks_worker_names && !without_extensions {
                     true => self.request_extensions(now, outputs),
                     false => self.open_channel(now, demand, false, outputs),
                 }
@@ -180,19 +185,17 @@ impl Upstream {
                 .into(),
                 outputs,
             );
-            self.forget_channel(success.channel_id);
             return Err(Fault::TooLittleExtranonce { granted, needed });
         }
-        let channel = Channel::new(
-            now,
-            self.connection(),
-            success,
+        let terms = Terms {
+            connection: self.connection(),
             needed,
             worker_names,
-            demand,
-        )?;
+            fixed_version: self.fixed_version,
+            announced: demand,
+        };
+        let channel = Channel::new(now, success, terms)?;
         let target = Target::from_le_bytes(success.target.0);
-        self.backoff.reset();
         self.statistics.open = true;
         self.statistics.channels_opened += 1;
         self.statistics.difficulty = target.difficulty().to_f64();
@@ -208,20 +211,25 @@ impl Upstream {
 
     /// Follows `Reconnect` (SV2 §3.6.5): the body checks that the same authority signed for the new host.
     pub(super) fn reconnect(&mut self, now: Instant, reconnect: &Reconnect, outputs: &mut Outputs) {
+        if self.is_waiting() || matches!(self.state, State::Dialling) {
+            // It was on its way as we hung up.
+            return;
+        }
         let host = reconnect.new_host.to_string();
         let port = reconnect.new_port;
         self.remark(
             format!("asks us to reconnect to {host:?} port {port}"),
             outputs,
         );
-        self.fail(now, Fault::Reconnect, outputs);
-        let host = if host.is_empty() {
-            self.config.host.clone()
-        } else {
-            host
+        let host = match host.is_empty() {
+            true => self.place.0.clone(),
+            false => host,
         };
-        let port = if port == 0 { self.config.port } else { port };
-        self.dial(Some((host, port)), outputs);
+        let port = match port {
+            0 => self.place.1,
+            port => port,
+        };
+        self.fail(now, Fault::Reconnect, Some((host, port)), outputs);
     }
 }
 

@@ -1,0 +1,188 @@
+//! Jobs and difficulties on their way to miners.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sv1::notification;
+use sv2::bitcoin::Difficulty;
+
+use super::Translator;
+use crate::event::Event;
+use crate::job::Job;
+use crate::miners::MinerId;
+use crate::output::{Delivery, Output};
+use crate::upstream::{Upstream, UpstreamId};
+use crate::work::{Work, WorkId};
+
+/// Work for single miners (a new difficulty) is shared with all that need some within this time.
+const SHARED_WORK: Duration = Duration::from_secs(1);
+
+impl Translator {
+    /// Hands a job of the active upstream to all miners.
+    pub(super) fn take_job(&mut self, now: Instant, job: Arc<Job>) {
+        let before = self.works.newest().map(|work| Arc::clone(&work.job));
+        let before = before.as_deref();
+        // Another connection's job or another block's: what miners work on is worth nothing from now on.
+        let clean_jobs = before
+            .is_none_or(|before| before.connection != job.connection || before.block != job.block);
+        let moved =
+            before.is_some_and(|before| before.connection.upstream != job.connection.upstream);
+        let new_block = before.is_none_or(|before| before.tip.prev_hash != job.tip.prev_hash);
+        let (tip, id) = (job.tip, job.connection.upstream);
+        self.job_serial += 1;
+        self.statistics.jobs += 1;
+        self.works.make(now, job);
+        let miners = self.fan_out(now, clean_jobs);
+        if moved {
+            let upstream = self.upstream_name(id);
+            self.event(Event::MinersMoved { upstream, miners });
+        }
+        let upstream = self.upstream_name(id);
+        if !new_block {
+            return self.event(Event::NewJob { upstream, miners });
+        }
+        self.statistics.new_blocks += 1;
+        self.event(Event::NewBlock {
+            upstream,
+            prev_hash: tip.prev_hash,
+            network_difficulty: tip.network_target.difficulty(),
+            miners,
+        });
+    }
+
+    fn upstream_name(&self, id: UpstreamId) -> String {
+        let upstream = self.upstreams.get(id);
+        upstream.map_or("", Upstream::name).to_owned()
+    }
+
+    /// Moves the miners to another upstream where theirs is gone or a preferred one is back.
+    pub(super) fn choose_upstream(&mut self, now: Instant) {
+        if let Some(job) = self.upstreams.choose(now) {
+            self.take_job(now, job);
+            self.announce(now);
+        }
+    }
+
+    /// Hands the newest work to every miner, those with the most hashrate first.
+    fn fan_out(&mut self, now: Instant, clean_jobs: bool) -> usize {
+        self.last_fan_out = now;
+        let Some(work) = self.works.newest().cloned() else {
+            return 0;
+        };
+        let mut order = std::mem::take(&mut self.fan_out);
+        order.clear();
+        let mining = self.miners.iter().filter(|(_, miner)| miner.is_mining());
+        order.extend(mining.map(|(id, miner)| (miner.assigned.difficulty(), id)));
+        order.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
+        for (_, id) in &order {
+            self.deliver(now, *id, &work, clean_jobs);
+        }
+        let count = order.len();
+        self.fan_out = order;
+        count
+    }
+
+    /// Hands a miner its first work: whatever it knew before is void.
+    pub(super) fn deliver_first(&mut self, now: Instant, id: MinerId) {
+        if let Some(work) = self.works.newest().cloned() {
+            self.deliver(now, id, &work, true);
+        }
+    }
+
+    fn deliver(&mut self, now: Instant, id: MinerId, work: &Work, clean_jobs: bool) {
+        let Some(miner) = self.miners.get_mut(id) else {
+            return;
+        };
+        if miner.last_work.is_none() {
+            miner.begins_to_mine(now);
+        }
+        miner.last_work = Some(work.id);
+        let mask = miner.mask_to_announce(work.job.dealt.version_rolling_allowed);
+        let version_mask = mask.map(|mask| {
+            let mut line = Vec::new();
+            notification::set_version_mask(&mut line, mask.bits());
+            line.into()
+        });
+        let difficulty = (!miner.assigned.is_announced()).then(|| {
+            miner.assigned.announce();
+            let difficulty = miner.assigned.difficulty().to_f64();
+            let line = self
+                .difficulty_lines
+                .entry(difficulty.to_bits())
+                .or_insert_with(|| {
+                    let mut line = Vec::new();
+                    notification::set_difficulty(&mut line, difficulty);
+                    line.into()
+                });
+            Arc::clone(line)
+        });
+        let delivery = Delivery {
+            version_mask,
+            difficulty,
+            notify: Arc::clone(&work.notify),
+            clean_jobs,
+        };
+        self.outputs.push_back(Output::Deliver {
+            miner: id,
+            delivery,
+        });
+    }
+
+    /// Changes a miner's difficulty together with fresh work, because that is when firmware applies it.
+    pub(super) fn change_difficulty(&mut self, now: Instant, id: MinerId, difficulty: Difficulty) {
+        let Some(miner) = self.miners.get_mut(id) else {
+            return;
+        };
+        let from = miner.assigned.difficulty();
+        if from == difficulty {
+            return;
+        }
+        let Some(seen) = miner.last_work else {
+            return miner.assigned.start_at(difficulty);
+        };
+        let worker = miner.worker_name().to_owned();
+        miner.vardiff.pass(now, from);
+        let Some(work) = self.fresh_work(now, seen) else {
+            return;
+        };
+        if let Some(miner) = self.miners.get_mut(id) {
+            miner.assigned.change(difficulty, work.id);
+        }
+        self.deliver(now, id, &work, false);
+        self.event(Event::DifficultyChanged {
+            worker,
+            from,
+            to: difficulty,
+        });
+    }
+
+    /// Gives work that the miner has not seen; made anew where the newest is too old to share or known to it.
+    fn fresh_work(&mut self, now: Instant, seen: WorkId) -> Option<Work> {
+        let newest = self.works.newest()?;
+        if seen < newest.id && now.saturating_duration_since(newest.made) < SHARED_WORK {
+            return Some(newest.clone());
+        }
+        let job = Arc::clone(&newest.job);
+        Some(self.works.make(now, job).clone())
+    }
+
+    pub(super) fn keepalive_due(&self) -> Option<Instant> {
+        self.works.newest().filter(|_| self.miners.len() > 0)?;
+        Some(self.last_fan_out + self.config.keepalive)
+    }
+
+    /// Ends a silence towards the miners: the newest job again under a new id and time. Also while no upstream is
+    /// there, because firmware closes a silent connection.
+    pub(super) fn keep_alive(&mut self, now: Instant) {
+        if self.keepalive_due().is_none_or(|due| now < due) {
+            return;
+        }
+        let Some(newest) = self.works.newest() else {
+            return;
+        };
+        let job = Arc::clone(&newest.job);
+        self.works.make(now, job);
+        self.statistics.keepalives += 1;
+        self.fan_out(now, false);
+    }
+}

@@ -1,0 +1,137 @@
+//! The look at all miners once a second: time limits, difficulty, and the hashrate that upstreams are told.
+
+use std::time::{Duration, Instant};
+
+use sv2::bitcoin::{Difficulty, Hashrate, Target};
+
+use super::Translator;
+use crate::config::{Config, DifficultyPolicy};
+use crate::miner::{HASHES_PER_DIFFICULTY, Miner};
+use crate::miners::MinerId;
+use crate::output::CloseReason;
+use crate::upstream::Demand;
+
+/// How often miners are looked over: difficulty, time limits, hashrate.
+pub(super) const TICK: Duration = Duration::from_secs(1);
+
+/// Most shares per minute that an upstream's target may ask of the whole farm.
+const MAX_UPSTREAM_SHARES_PER_MINUTE: f64 = 1_200.0;
+
+impl Translator {
+    pub(super) fn look_over_miners(&mut self, now: Instant) {
+        let policy = self.config.difficulty;
+        // While nobody takes shares, their absence says nothing.
+        let measuring = self.upstreams.active().is_some();
+        let (mut hashrate, mut hardest) = (0.0, None);
+        let mut wishes = Vec::new();
+        let mut changes = Vec::new();
+        let mut closing = Vec::new();
+        for (id, miner) in self.miners.iter_mut() {
+            if let Some(reason) = overdue(miner, now, &self.config) {
+                closing.push((id, reason));
+                continue;
+            }
+            if !miner.is_mining() {
+                continue;
+            }
+            match measuring {
+                true => {
+                    let wish = miner.measured_wish(now, &policy);
+                    changes.extend(wish.map(|difficulty| (id, difficulty)));
+                }
+                false => miner.vardiff.skip(now),
+            }
+            miner.estimate_hashrate(&policy);
+            hashrate += miner.hashrate;
+            hardest = hardest.max(Some(miner.assigned.difficulty()));
+            wishes.extend(miner.take_waiting_wish().map(|wish| (id, wish)));
+        }
+        self.demand = demand(&policy, hashrate, hardest);
+        for (id, difficulty) in changes {
+            self.change_difficulty(now, id, difficulty);
+        }
+        for (id, wish) in wishes {
+            self.grant(now, id, wish);
+        }
+        for (id, reason) in closing {
+            self.close_miner(now, id, reason);
+        }
+    }
+
+    /// Adds a miner that begins to mine to what upstreams are told; the next look at all miners is exact.
+    pub(super) fn add_to_demand(&mut self, id: MinerId) {
+        let policy = self.config.difficulty;
+        let Some(miner) = self.miners.get_mut(id) else {
+            return;
+        };
+        miner.estimate_hashrate(&policy);
+        let hashrate = self.demand.hashrate.to_f64() + miner.hashrate;
+        let hardest = self.demand.hardest.max(Some(miner.assigned.difficulty()));
+        self.demand = demand(&policy, hashrate, hardest);
+    }
+
+    pub(super) fn announce(&mut self, now: Instant) {
+        let demand = self.demand;
+        self.upstreams.announce(now, demand, &mut self.outputs);
+    }
+}
+
+/// What an upstream should know of miners with a hashrate in h/s, the hardest of whom works at `hardest`.
+///
+/// A pool pays each share at the channel's difficulty. So that is not to be easier than any miner's, or what lies
+/// between the two would be lost; nor than a bounded rate of shares allows. But no miner is believed that asks for
+/// more than what the whole farm meets a quarter as often as one miner should: it would starve the others.
+pub(super) fn demand(
+    policy: &DifficultyPolicy,
+    hashrate: f64,
+    hardest: Option<Difficulty>,
+) -> Demand {
+    let hashrate = Hashrate::new(hashrate).unwrap_or(Hashrate::ZERO);
+    let target_at = |rate| Target::from_hashrate(hashrate, rate).unwrap_or(Target::MAX);
+    let bound = target_at(MAX_UPSTREAM_SHARES_PER_MINUTE);
+    let believed = match hardest {
+        Some(_) => target_at(policy.shares_per_minute / 4.0),
+        None => Target::ZERO,
+    };
+    let asked = Target::from_difficulty(hardest.unwrap_or_else(|| policy.start()));
+    Demand {
+        hashrate,
+        hardest,
+        max_target: asked.max(believed).min(bound),
+    }
+}
+
+fn overdue(miner: &Miner, now: Instant, config: &Config) -> Option<CloseReason> {
+    let setup = config.setup_timeout;
+    if !miner.is_mining() && now.saturating_duration_since(miner.connected) >= setup {
+        return Some(CloseReason::SetupTimeout(setup.as_secs()));
+    }
+    // A miner without work has nothing to say.
+    let idle = config.idle_timeout;
+    let idles = miner.last_work.is_some() && now.saturating_duration_since(miner.last_line) >= idle;
+    idles.then_some(CloseReason::Idle(idle.as_secs()))
+}
+
+impl Miner {
+    /// Gives the difficulty that the measured rate asks for, where it is another.
+    pub(super) fn measured_wish(
+        &mut self,
+        now: Instant,
+        policy: &DifficultyPolicy,
+    ) -> Option<Difficulty> {
+        let current = self.assigned.difficulty();
+        let ideal = self.vardiff.wish(now, current, policy.shares_per_minute)?;
+        let difficulty = self.clamp(policy, crate::vardiff::nearest(ideal)?);
+        (policy.vardiff && difficulty != current).then_some(difficulty)
+    }
+
+    /// Estimates the hashrate. A difficulty that a miner asked for is no evidence of its hashrate.
+    fn estimate_hashrate(&mut self, policy: &DifficultyPolicy) {
+        let (current, wanted) = (self.assigned.difficulty(), policy.shares_per_minute);
+        let believed = match self.vardiff.has_shares() {
+            true => current,
+            false => current.min(policy.start()),
+        };
+        self.hashrate = self.vardiff.work_rate(believed, wanted) * HASHES_PER_DIFFICULTY;
+    }
+}

@@ -1,0 +1,131 @@
+//! Shares of miners: judged, answered, counted, sent on.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use sv1::{Id, Submit, reply};
+
+use super::Translator;
+use crate::event::Event;
+use crate::job::Job;
+use crate::miners::MinerId;
+use crate::output::Output;
+use crate::refusal::Refusal;
+use crate::share::{self, GoodShare};
+use crate::work::Found;
+
+impl Translator {
+    pub(super) fn handle_submit(
+        &mut self,
+        now: Instant,
+        id: MinerId,
+        call: &Id,
+        submit: &Submit,
+        replies: &mut Vec<u8>,
+    ) {
+        self.statistics.shares_submitted += 1;
+        match self.judge(id, submit) {
+            Ok((share, job)) => {
+                reply::result_true(replies, call);
+                if share.for_upstream {
+                    self.forward(id, submit, &share, &job);
+                }
+                self.count_share(now, id, &share);
+            }
+            Err(refusal) => {
+                reply::error(replies, call, refusal.code(), &refusal.to_string());
+                self.count_refusal(id, refusal);
+            }
+        }
+    }
+
+    fn judge(&mut self, id: MinerId, submit: &Submit) -> Result<(GoodShare, Arc<Job>), Refusal> {
+        let miner = self.miners.get_mut(id).ok_or(Refusal::NotSubscribed)?;
+        let terms = miner.terms(&self.config)?;
+        miner.identity(&submit.worker)?;
+        let (work, job) = match self.works.find(&submit.job_id) {
+            Found::Job(work, job) => (work, job),
+            Found::Stale => return Err(Refusal::Stale),
+            Found::Unknown => return Err(Refusal::UnknownJob),
+        };
+        let upstream = self.upstreams.get_mut(job.connection.upstream);
+        let channel = upstream.and_then(|upstream| upstream.channel_of(job.connection));
+        let (channel, _) = channel.ok_or(Refusal::UpstreamGone)?;
+        if !channel.is_of_present_block(job) {
+            return Err(Refusal::Stale);
+        }
+        let share = share::judge(submit, (work, job), terms, &mut channel.duplicates)?;
+        Ok((share, Arc::clone(job)))
+    }
+
+    /// Sends a share to the upstream whose job it is.
+    fn forward(&mut self, id: MinerId, submit: &Submit, share: &GoodShare, job: &Job) {
+        let Some(miner) = self.miners.get_mut(id) else {
+            return;
+        };
+        let Some(slot) = miner.slot() else { return };
+        let Some(extranonce) = job.extranonce(slot, submit.extranonce2.as_bytes()) else {
+            return;
+        };
+        let id = job.connection.upstream;
+        let Some(upstream) = self.upstreams.get_mut(id) else {
+            return;
+        };
+        let name = share.is_block.then(|| upstream.name().to_owned());
+        let Some((channel, statistics)) = upstream.channel_of(job.connection) else {
+            return;
+        };
+        let worker = channel
+            .worker_names()
+            .then(|| miner.identity(&submit.worker).ok())
+            .flatten();
+        let message = channel.submit(job, share.fields, extranonce, statistics);
+        self.outputs.push_back(Output::Send {
+            upstream: id,
+            message: message.into(),
+            worker,
+        });
+        if let Some(upstream) = name {
+            self.statistics.blocks_found += 1;
+            let worker = submit.worker.to_string();
+            self.event(Event::BlockFound {
+                hash: share.hash,
+                worker,
+                upstream,
+            });
+        }
+    }
+
+    fn count_share(&mut self, now: Instant, id: MinerId, share: &GoodShare) {
+        self.statistics.shares_accepted += 1;
+        self.statistics.work_accepted += share.credit.to_f64();
+        let Some(miner) = self.miners.get_mut(id) else {
+            return;
+        };
+        miner.shares_accepted += 1;
+        let current = miner.assigned.difficulty();
+        miner.vardiff.note(share.credit, current);
+        // Only a miner that floods is not left to the next look at all miners.
+        let wish = miner.measured_wish(now, &self.config.difficulty);
+        if let Some(difficulty) = wish.filter(|wish| *wish > current) {
+            self.change_difficulty(now, id, difficulty);
+        }
+    }
+
+    pub(super) fn count_refusal(&mut self, id: MinerId, refusal: Refusal) {
+        *self
+            .statistics
+            .shares_rejected
+            .entry(refusal.label())
+            .or_default() += 1;
+        let Some(miner) = self.miners.get_mut(id) else {
+            return;
+        };
+        miner.shares_rejected += 1;
+        let worker = match miner.worker_name() {
+            "" => miner.peer.to_string(),
+            worker => worker.to_owned(),
+        };
+        self.event(Event::ShareRefused { worker, refusal });
+    }
+}

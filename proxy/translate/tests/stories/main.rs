@@ -1,0 +1,17 @@
+//! Stories: what the translator does, told by scripted miners and pools on a virtual clock. Names are claims.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a panic is a failed test"
+)]
+#![allow(
+    unreachable_pub,
+    missing_docs,
+    reason = "the bench is public to the stories only"
+)]
+
+#[path = "../bench/mod.rs"]
+mod bench;
+
+mod set_up;
