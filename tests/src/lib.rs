@@ -1,1 +1,33 @@
-//! Under construction.
+//! A bench for the appliance from outside: the program as a process, a pool beside it, and scripted peers on both of
+//! its sides over real TCP and Noise.
+//!
+//! Every wait is bounded by [`PATIENCE`] and ends as soon as what is waited for is there; nothing sleeps. Every port
+//! is one that the system chose, so that tests run beside each other.
+
+#![expect(
+    clippy::indexing_slicing,
+    reason = "what is not there in a JSON value reads as null"
+)]
+
+mod config;
+pub mod farm;
+mod pool;
+mod program;
+mod rig;
+mod switchboard;
+mod usage;
+mod wire;
+
+use std::time::Duration;
+
+pub use config::ProxyConfig;
+pub use pool::Pool;
+pub use program::{Ended, Program};
+pub use rig::{Answer, Rig};
+pub use switchboard::{Line, Switchboard};
+pub use usage::Usage;
+pub use wire::Wire;
+
+/// Longest wait for anything that must happen: far above what the slowest machine needs, so that it decides nothing
+/// but how long a broken test takes.
+pub const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,0 +1,79 @@
+//! The config file of a proxy under test: quick to retry, open at easy shares, and with whatever a test adds.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+/// Text of a config file in the making.
+#[derive(Debug, Clone)]
+pub struct ProxyConfig {
+    listener: SocketAddr,
+    upstreams: Vec<String>,
+    difficulty: f64,
+    limits: Vec<String>,
+    level: &'static str,
+}
+
+impl ProxyConfig {
+    /// Takes the pools' URLs in order of preference; the first is named `pool0`, and so on.
+    #[must_use]
+    pub fn new(urls: &[&str]) -> Self {
+        Self {
+            listener: SocketAddr::from(([127, 0, 0, 1], 0)),
+            upstreams: urls.iter().map(ToString::to_string).collect(),
+            difficulty: 2_f64.powi(-20),
+            limits: vec![
+                "retry_min = \"100ms\"".into(),
+                "retry_max = \"200ms\"".into(),
+            ],
+            level: "debug",
+        }
+    }
+
+    /// Listens on this address instead of a free port.
+    #[must_use]
+    pub fn listener(mut self, listener: SocketAddr) -> Self {
+        self.listener = listener;
+        self
+    }
+
+    /// Gives every miner this difficulty, for good; by default 2^-20, which is some thousand hashes.
+    #[must_use]
+    pub fn difficulty(mut self, difficulty: f64) -> Self {
+        self.difficulty = difficulty;
+        self
+    }
+
+    /// Adds a line to `[limits]`.
+    #[must_use]
+    pub fn limit(mut self, line: &str) -> Self {
+        self.limits.push(line.to_owned());
+        self
+    }
+
+    /// Logs from this level on; by default everything that tests look for.
+    #[must_use]
+    pub fn level(mut self, level: &'static str) -> Self {
+        self.level = level;
+        self
+    }
+
+    /// Gives the text of the file.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = format!("[[listener]]\naddress = \"{}\"\n", self.listener);
+        for (index, url) in self.upstreams.iter().enumerate() {
+            let upstream = format!("name = \"pool{index}\"\nurl = \"{url}\"\nuser = \"farm\"\n");
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "[[upstream]]\n{upstream}");
+        }
+        let difficulty = self.difficulty;
+        let _ = writeln!(
+            text,
+            "[difficulty]\nstart = {difficulty:?}\nmin = {difficulty:?}\nvardiff = false\n\
+             [limits]\n{}\n[http]\naddress = \"\"\n[log]\nlevel = \"{}\"\ntimestamps = false",
+            self.limits.join("\n"),
+            self.level
+        );
+        text
+    }
+}

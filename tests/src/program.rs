@@ -1,0 +1,274 @@
+//! The program `millrace` as a process: its config file, its log as it grows, signals, and its end.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crate::{PATIENCE, ProxyConfig};
+
+/// Lines of the log that a failed test shows.
+const LAST_LINES: usize = 30;
+
+/// Tells the files of one test from those of the next.
+static SERIAL: AtomicU32 = AtomicU32::new(0);
+
+/// A running program. Dropping it kills it.
+#[derive(Debug)]
+pub struct Program {
+    child: Child,
+    log: Arc<Log>,
+    stdout: Option<JoinHandle<String>>,
+    directory: PathBuf,
+}
+
+/// How a program ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit code; `None` where a signal killed it.
+    pub code: Option<i32>,
+    /// What it wrote to standard output.
+    pub stdout: String,
+    /// What it wrote to standard error.
+    pub stderr: String,
+}
+
+/// Lines of standard error, as they come.
+#[derive(Debug, Default)]
+struct Log {
+    lines: Mutex<(Vec<String>, bool)>,
+    grown: Condvar,
+}
+
+impl Program {
+    /// Starts `program run` with this config.
+    ///
+    /// # Panics
+    /// Where it cannot be started.
+    #[must_use]
+    pub fn run(program: &Path, config: &ProxyConfig) -> Self {
+        Self::with_config(program, &config.text(), &["run", "--config"])
+    }
+
+    /// Starts a program whose last argument is a config file with this text.
+    ///
+    /// # Panics
+    /// Where it cannot be started.
+    #[must_use]
+    pub fn with_config(program: &Path, text: &str, arguments: &[&str]) -> Self {
+        let directory = new_directory();
+        let path = directory.join("millrace.toml");
+        std::fs::write(&path, text).expect("a temporary file can be written");
+        let mut command = Command::new(program);
+        command.args(arguments).arg(path);
+        Self::spawn(command, directory)
+    }
+
+    /// Starts a program with these arguments and no config file.
+    ///
+    /// # Panics
+    /// Where it cannot be started.
+    #[must_use]
+    pub fn with_arguments(program: &Path, arguments: &[&str]) -> Self {
+        let mut command = Command::new(program);
+        command.args(arguments);
+        Self::spawn(command, new_directory())
+    }
+
+    fn spawn(mut command: Command, directory: PathBuf) -> Self {
+        let mut child = command
+            .env_remove("RUST_LOG")
+            .env_remove("RUST_LOG_STYLE")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program can be started");
+        let log = Arc::new(Log::default());
+        if let Some(stderr) = child.stderr.take() {
+            let log = Arc::clone(&log);
+            std::thread::spawn(move || log.fill(stderr));
+        }
+        let stdout = child.stdout.take().map(|mut stdout| {
+            std::thread::spawn(move || {
+                let mut text = String::new();
+                // What is no text is none of ours; the tests see that it is missing.
+                let _ = stdout.read_to_string(&mut text);
+                text
+            })
+        });
+        Self {
+            child,
+            log,
+            stdout,
+            directory,
+        }
+    }
+
+    /// Gives the id of the process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it listens, and gives where.
+    ///
+    /// # Panics
+    /// Where it does not.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        let line = self.wait_for_log("listening for miners on ");
+        let address = line.rsplit(' ').next().unwrap_or_default();
+        address.parse().expect("the log ends in an address")
+    }
+
+    /// Waits for a line of the log that contains `words`; looks at what is there already too.
+    ///
+    /// # Panics
+    /// Where none comes.
+    #[must_use]
+    pub fn wait_for_log(&self, words: &str) -> String {
+        self.wait_for_logs(words, 1)
+    }
+
+    /// Waits until `count` lines of the log contain `words`, and gives the last of them.
+    ///
+    /// # Panics
+    /// Where they do not come.
+    #[must_use]
+    pub fn wait_for_logs(&self, words: &str, count: usize) -> String {
+        let found = |lines: &[String]| {
+            let mut found = lines.iter().filter(|line| line.contains(words));
+            found.nth(count.saturating_sub(1)).cloned()
+        };
+        self.log.wait(found).unwrap_or_else(|log| {
+            panic!("{count} lines with {words:?} did not come; the log:\n{log}")
+        })
+    }
+
+    /// Gives how many lines of the log contain `words` by now.
+    #[must_use]
+    pub fn count_log(&self, words: &str) -> usize {
+        let lines = self.log.lock();
+        lines.0.iter().filter(|line| line.contains(words)).count()
+    }
+
+    /// Gives the log as it is by now.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.log.lock().0.join("\n")
+    }
+
+    /// Sends it a signal, `TERM` or `INT`.
+    ///
+    /// # Panics
+    /// Where the shell cannot.
+    pub fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.id());
+        let status = Command::new("sh").args(["-c", &kill]).status();
+        assert!(status.is_ok_and(|status| status.success()), "{kill}");
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Panics
+    /// Where it does not end.
+    #[must_use]
+    pub fn ended(mut self) -> Ended {
+        self.log
+            .wait_for_end()
+            .unwrap_or_else(|log| panic!("the program did not end; its log:\n{log}"));
+        // Its outputs are closed, so it is ending.
+        let status = self.child.wait().as_ref().ok().and_then(ExitStatus::code);
+        let stdout = self.stdout.take().map(JoinHandle::join);
+        Ended {
+            code: status,
+            stdout: stdout.and_then(Result::ok).unwrap_or_default(),
+            stderr: self.log(),
+        }
+    }
+
+    /// Sends SIGTERM, waits for the end and checks that it was a clean one.
+    ///
+    /// # Panics
+    /// Where it was not, or where anything panicked before.
+    pub fn stop(self) -> Ended {
+        self.signal("TERM");
+        let ended = self.ended();
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+        ended
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+impl Log {
+    fn lock(&self) -> MutexGuard<'_, (Vec<String>, bool)> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fill(&self, stderr: impl Read) {
+        for line in BufReader::new(stderr).lines().map_while(io::Result::ok) {
+            self.lock().0.push(line);
+            self.grown.notify_all();
+        }
+        self.lock().1 = true;
+        self.grown.notify_all();
+    }
+
+    /// Waits until `find` finds something; gives the end of the log where it does not.
+    fn wait<T>(&self, find: impl Fn(&[String]) -> Option<T>) -> Result<T, String> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut lines = self.lock();
+        loop {
+            if let Some(found) = find(&lines.0) {
+                return Ok(found);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if lines.1 || left.is_zero() {
+                return Err(last_lines(&lines.0));
+            }
+            let waited = self.grown.wait_timeout(lines, left);
+            lines = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn wait_for_end(&self) -> Result<(), String> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut lines = self.lock();
+        while !lines.1 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(last_lines(&lines.0));
+            }
+            let waited = self.grown.wait_timeout(lines, left);
+            lines = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        Ok(())
+    }
+}
+
+fn last_lines(lines: &[String]) -> String {
+    let (_, last) = lines.split_at(lines.len().saturating_sub(LAST_LINES));
+    last.join("\n")
+}
+
+fn new_directory() -> PathBuf {
+    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+    let name = format!("millrace-test-{}-{serial}", std::process::id());
+    let directory = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(&directory).expect("a temporary directory can be made");
+    directory
+}

@@ -1,0 +1,32 @@
+//! The appliance from outside: the real program over TCP and Noise, between miners and pools of every kind.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod appliance {
+    mod commands;
+    mod hostile_miners;
+    mod hostile_pools;
+    mod judge;
+    mod load;
+    mod outage;
+    mod real_block;
+    mod shares;
+    mod signals;
+
+    use std::path::Path;
+
+    use tests::{Pool, Program, ProxyConfig};
+
+    /// The program under test.
+    fn millrace() -> &'static Path {
+        Path::new(env!("CARGO_BIN_EXE_millrace-under-test"))
+    }
+
+    /// Starts a pool and a proxy before it, and waits until both are at work.
+    fn pool_and_proxy(config: sv2_pool::PoolConfig) -> (Pool, Program) {
+        let pool = Pool::start(config);
+        let proxy = Program::run(millrace(), &ProxyConfig::new(&[pool.url()]));
+        let _ = proxy.wait_for_log("channel open");
+        (pool, proxy)
+    }
+}
