@@ -474,6 +474,7 @@ pub(crate) fn places<'a>(
         url: Arc::new(upstream.url.clone()),
         redirect: None,
         connect_timeout: limits.upstream_connect_timeout,
+        setup_timeout: limits.upstream_setup_timeout,
         write_timeout: limits.write_timeout,
     };
     upstreams.map(place).collect()

@@ -55,6 +55,7 @@ pub(crate) struct Place {
     /// Another host and port, whose certificate the same authority must have signed.
     pub(crate) redirect: Option<(String, u16)>,
     pub(crate) connect_timeout: Duration,
+    pub(crate) setup_timeout: Duration,
     pub(crate) write_timeout: Duration,
 }
 
@@ -71,6 +72,10 @@ pub(crate) enum Ended {
         "connection closed by the upstream during the Noise handshake; does the authority key in the url belong to it?"
     )]
     ClosedInHandshake,
+    #[error("no answer to the Noise handshake within {0:?}")]
+    HandshakeTimeout(Duration),
+    #[error("connection closed by the upstream in the middle of a frame")]
+    ClosedInFrame,
     #[error("connection lost: {0}")]
     Lost(io::Error),
     #[error("Noise handshake: {0}")]
@@ -128,16 +133,15 @@ pub(crate) async fn connect(place: &Place) -> Result<(TcpStream, Transport), End
         None => (place.url.host.as_str(), place.url.port),
     };
     let name = format!("{host}:{port}");
-    let timeout = || Ended::ConnectTimeout(name.clone(), place.connect_timeout);
     let connecting = TcpStream::connect((host, port));
     let stream = runtime::within(place.connect_timeout, connecting)
         .await
-        .ok_or_else(timeout)?;
+        .ok_or_else(|| Ended::ConnectTimeout(name.clone(), place.connect_timeout))?;
     let stream = stream.map_err(|error| Ended::Connect(name.clone(), error))?;
     let handshake = shake_hands(&stream, place);
-    let transport = runtime::within(place.connect_timeout, handshake)
+    let transport = runtime::within(place.setup_timeout, handshake)
         .await
-        .ok_or_else(timeout)??;
+        .ok_or(Ended::HandshakeTimeout(place.setup_timeout))??;
     Ok((stream, transport))
 }
 
@@ -168,13 +172,22 @@ async fn read(
     inputs: &Sender<Input>,
 ) -> Result<(), Ended> {
     let mut buffer = vec![0; READ_BUFFER];
+    let mut in_frame = false;
     loop {
         let length = stream.read(&mut buffer).await.map_err(Ended::Lost)?;
+        if length == 0 && in_frame {
+            return Err(Ended::ClosedInFrame);
+        }
         if length == 0 {
             return Ok(());
         }
         let mut bytes = buffer.get(..length).unwrap_or_default();
-        while let Some(frame) = decryptor.next_frame(&mut bytes)? {
+        loop {
+            // What is taken without making a frame is the beginning of one.
+            in_frame = !bytes.is_empty();
+            let Some(frame) = decryptor.next_frame(&mut bytes)? else {
+                break;
+            };
             let message = Message::decode(frame)?.message;
             let input = Input::UpstreamMessage(upstream, attempt, Box::new(message));
             inputs.send(input).await.map_err(|_| Ended::Stopped)?;

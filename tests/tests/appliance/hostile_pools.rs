@@ -139,6 +139,13 @@ fn one_flipped_bit_in_a_frames_payload_is_noticed() {
 }
 
 #[test]
+fn a_frame_that_ends_in_its_middle_is_named() {
+    let pool = Pool::start(Pool::config());
+    let line = Line::CutAt(pool.address(), ACT_2_LEN + HEADER + 2);
+    refuses(&pool, line, "in the middle of a frame");
+}
+
+#[test]
 fn a_handshake_that_ends_in_its_middle_is_named() {
     let pool = Pool::start(Pool::config());
     let line = Line::CutAt(pool.address(), 100);
@@ -178,6 +185,16 @@ fn a_message_out_of_turn_is_refused() {
     job_for(ChannelId(1)).encode(&mut frame).unwrap();
     let line = sends_frame(&config, frame, usize::MAX);
     refuses(&Pool::start(config), line, "broke the protocol: ");
+}
+
+#[test]
+fn silence_in_the_handshake_is_given_up() {
+    let pool = Pool::start(Pool::config());
+    refuses(
+        &pool,
+        Line::script(listen_on),
+        "no answer to the Noise handshake within",
+    );
 }
 
 #[test]
