@@ -224,7 +224,8 @@ impl Driver {
             Input::MinerConnected(stream, peer) => self.miner_connected(now, stream, peer),
             Input::MinerLeft(miner, None) => {
                 self.translator.handle_miner_left(now, miner);
-                self.drop_link(miner);
+                // It may have ended only its own direction, and wait for the last replies.
+                self.close_when_written(miner);
             }
             Input::MinerLeft(miner, Some(words)) => {
                 self.translator
@@ -277,13 +278,7 @@ impl Driver {
                     link.deliver(delivery);
                     self.dirty.push(miner);
                 }
-                Output::CloseMiner { miner, .. } => {
-                    let Some(link) = link(&mut self.miners, miner) else {
-                        continue;
-                    };
-                    link.close_when_written();
-                    self.dirty.push(miner);
-                }
+                Output::CloseMiner { miner, .. } => self.close_when_written(miner),
                 Output::Dial { upstream, redirect } => self.dial(upstream, redirect),
                 Output::Send {
                     upstream,
@@ -322,12 +317,20 @@ impl Driver {
         }
     }
 
+    fn close_when_written(&mut self, miner: MinerId) {
+        if let Some(link) = link(&mut self.miners, miner) {
+            link.close_when_written();
+            self.dirty.push(miner);
+        }
+    }
+
     fn miner_drained(&mut self, now: Instant, miner: MinerId, written: bool) {
+        // Also where another miner has taken its place in the meantime.
+        self.blocked.remove(&miner);
         let Some(link) = link(&mut self.miners, miner) else {
             return;
         };
         link.drained();
-        self.blocked.remove(&miner);
         if written {
             self.dirty.push(miner);
         } else {

@@ -227,6 +227,17 @@ fn lines_that_cannot_be_answered_close_the_connection_and_the_log_says_why() {
 }
 
 #[test]
+fn what_a_miner_asked_before_it_stopped_sending_is_answered() {
+    let (_pool, proxy) = pool_and_proxy(Pool::config());
+    let mut wire = Wire::connect(proxy.address());
+    wire.send(b"{\"id\":1,\"method\":\"mining.ping\"}\n");
+    wire.finish_sending();
+    assert_eq!(wire.value()["result"], "pong");
+    wire.wait_for_close();
+    proxy.stop();
+}
+
+#[test]
 fn silent_connections_are_closed_while_a_good_miner_mines() {
     let pool = Pool::start(Pool::config());
     let config = ProxyConfig::new(&[pool.url()]).limit("setup_timeout = \"1s\"");
