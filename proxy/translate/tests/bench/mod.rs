@@ -24,7 +24,10 @@ use translate::{
 };
 
 pub use hashing::{Found, grind, grind_where, hash_of};
-pub use pool::{Pool, difficulty_target, job, prev_hash, target_bytes};
+pub use pool::{
+    HARD, NTIME, Pool, REGTEST, difficulty_target, extensions_success, job, prev_hash,
+    setup_success,
+};
 pub use rig::Rig;
 
 /// Difficulty at which a share takes 256 hashes.
@@ -76,6 +79,8 @@ pub struct Bench {
     pub rigs: Vec<Rig>,
     pub pools: Vec<Pool>,
     pub events: Vec<Event>,
+    /// The rigs that were given work, in order.
+    pub order: Vec<usize>,
     config: Config,
 }
 
@@ -91,6 +96,7 @@ impl Bench {
             rigs: Vec::new(),
             pools: pools.map(|(index, _)| Pool::new(index)).collect(),
             events: Vec::new(),
+            order: Vec::new(),
             config,
         };
         bench.brain.handle_timeout(now);
@@ -191,9 +197,9 @@ impl Bench {
     pub fn open(&mut self, pool: usize) {
         assert!(self.pools[pool].dialled, "pool {pool} is dialled");
         self.upstream_connected(pool);
-        self.tell(pool, pool::setup_success());
+        self.tell(pool, setup_success());
         if self.config.worker_names {
-            self.tell(pool, pool::extensions_success());
+            self.tell(pool, extensions_success());
         }
         let success = self.pools[pool].open_success();
         self.tell(pool, success);
@@ -217,7 +223,7 @@ impl Bench {
     /// A job of the present block.
     pub fn deal_job(&mut self, pool: usize, id: u32) {
         let channel = self.pools[pool].channel;
-        self.tell(pool, job(channel, id, Some(pool::NTIME + id)));
+        self.tell(pool, job(channel, id, Some(NTIME + id)));
     }
 
     pub fn lose(&mut self, pool: usize, words: &str) {
@@ -293,8 +299,11 @@ impl Bench {
         while let Some(output) = self.brain.poll_output() {
             match output {
                 Output::Deliver { miner, delivery } => {
-                    let rig = self.rig(miner);
-                    delivery.lines().for_each(|line| rig.hear(line));
+                    let place = self.rigs.iter().rposition(|rig| rig.id == miner).unwrap();
+                    self.order.push(place);
+                    delivery
+                        .lines()
+                        .for_each(|line| self.rigs[place].hear(line));
                 }
                 Output::CloseMiner { miner, reason } => self.rig(miner).closed = Some(reason),
                 Output::Dial { upstream, redirect } => self.pools[upstream.0].dial(redirect),

@@ -121,7 +121,3 @@ pub fn prev_hash(channel: u32, job: u32, block: u32) -> SetNewPrevHash {
 pub fn difficulty_target(difficulty: f64) -> [u8; 32] {
     Target::from_difficulty(Difficulty::new(difficulty).unwrap()).to_le_bytes()
 }
-
-pub fn target_bytes(target: Target) -> U256 {
-    U256(target.to_le_bytes())
-}

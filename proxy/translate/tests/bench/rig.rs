@@ -16,8 +16,8 @@ pub struct Rig {
     pub extranonce1: Vec<u8>,
     pub extranonce2_size: usize,
     pub session_id: String,
-    /// The newest work.
-    pub work: Option<Notify>,
+    /// All work, the newest last.
+    pub notified: Vec<Notify>,
     /// The difficulty in force.
     pub difficulty: f64,
     pub version_mask: Option<u32>,
@@ -37,7 +37,7 @@ impl Rig {
             extranonce1: Vec::new(),
             extranonce2_size: 0,
             session_id: String::new(),
-            work: None,
+            notified: Vec::new(),
             difficulty: 0.0,
             version_mask: None,
             asked: VecDeque::new(),
@@ -120,8 +120,8 @@ impl Rig {
             }
             Notification::Notify(work) => {
                 let again = self
-                    .work
-                    .as_ref()
+                    .notified
+                    .last()
                     .is_some_and(|before| before.job_id == work.job_id);
                 assert!(
                     !again || work.clean_jobs,
@@ -132,7 +132,7 @@ impl Rig {
                     "a difficulty comes before the first work"
                 );
                 (self.difficulty_waits, self.mask_waits) = (false, false);
-                self.work = Some(*work);
+                self.notified.push(*work);
             }
             other => panic!("{other:?} is not sent"),
         }
@@ -144,7 +144,7 @@ impl Rig {
     }
 
     pub fn work(&self) -> &Notify {
-        self.work.as_ref().expect("the miner has work")
+        self.notified.last().expect("the miner has work")
     }
 }
 

@@ -14,4 +14,7 @@
 #[path = "../bench/mod.rs"]
 mod bench;
 
+mod jobs;
 mod set_up;
+mod shares;
+mod vectors;
