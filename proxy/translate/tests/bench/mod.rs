@@ -74,6 +74,7 @@ pub fn difficulty(difficulty: f64) -> Difficulty {
 
 /// A translator, its miners and its pools.
 pub struct Bench {
+    pub start: Instant,
     pub now: Instant,
     pub brain: Translator,
     pub rigs: Vec<Rig>,
@@ -91,6 +92,7 @@ impl Bench {
         let now = Instant::now();
         let pools = config.upstreams.iter().enumerate();
         let mut bench = Self {
+            start: now,
             now,
             brain: Translator::new(now, config.clone()),
             rigs: Vec::new(),

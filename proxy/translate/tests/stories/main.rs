@@ -17,4 +17,5 @@ mod bench;
 mod jobs;
 mod set_up;
 mod shares;
+mod upstreams;
 mod vectors;
