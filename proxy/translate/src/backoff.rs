@@ -22,15 +22,15 @@ impl Backoff {
         }
     }
 
-    /// Gives the next pause: three to five quarters of a span that doubles up to the cap, so that farms that lost
-    /// a pool together do not come back together.
+    /// Gives the next pause: half to all of a span that doubles up to the cap, so that farms that lost a pool together
+    /// do not come back together.
     pub(crate) fn pause(&mut self) -> Duration {
         let span = self.next;
         self.next = span.saturating_mul(2).min(self.max);
         self.noise ^= self.noise << 13;
         self.noise ^= self.noise >> 7;
         self.noise ^= self.noise << 17;
-        let percent = u32::try_from(self.noise % 51).unwrap_or(0) + 75;
+        let percent = u32::try_from(self.noise % 51).unwrap_or(0) + 50;
         span.saturating_mul(percent) / 100
     }
 
@@ -50,13 +50,10 @@ mod tests {
         let mut backoff = Backoff::new(min, max, 42);
         let pauses: Vec<_> = (0..8).map(|_| backoff.pause().as_secs_f64()).collect();
         for (pause, span) in pauses.iter().zip([1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0, 8.0]) {
-            assert!(
-                (0.75 * span..=1.25 * span).contains(pause),
-                "{pause} for {span}"
-            );
+            assert!((0.5 * span..=span).contains(pause), "{pause} for {span}");
         }
         backoff.reset();
-        assert!(backoff.pause() <= min * 5 / 4);
+        assert!(backoff.pause() <= min);
     }
 
     #[test]

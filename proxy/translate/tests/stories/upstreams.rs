@@ -198,6 +198,7 @@ fn a_server_without_version_rolling_is_asked_again_without_it() {
 type Case = (fn(&mut Bench), Fault);
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn every_fault_in_the_set_up_ends_the_connection_and_is_followed_by_another_attempt() {
     let cases: [Case; 11] = [
         (
@@ -326,7 +327,7 @@ fn every_fault_in_the_set_up_ends_the_connection_and_is_followed_by_another_atte
         let rig = bench.start_miner("farm.rig");
         bench.upstream_connected(0);
         fail(&mut bench);
-        assert_eq!(bench.faults(0), [fault.clone()]);
+        assert_eq!(bench.faults(0), std::slice::from_ref(&fault));
         assert!(
             bench
                 .log()
@@ -344,6 +345,7 @@ fn every_fault_in_the_set_up_ends_the_connection_and_is_followed_by_another_atte
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn every_fault_of_an_open_channel_ends_the_connection_and_miners_go_on_after_it() {
     let cases: [Case; 10] = [
         (
@@ -466,7 +468,7 @@ fn every_fault_of_an_open_channel_ends_the_connection_and_miners_go_on_after_it(
         let (mut bench, rig) = Bench::mining();
         let slot = bench.rigs[rig].extranonce1.clone();
         fail(&mut bench);
-        assert_eq!(bench.faults(0), [fault.clone()]);
+        assert_eq!(bench.faults(0), std::slice::from_ref(&fault));
         assert!(!bench.statistics().upstreams[0].open);
         bench.wait(2.0);
         bench.open(0);
@@ -572,11 +574,11 @@ fn a_lost_upstream_is_dialled_again_for_ever_with_growing_pauses() {
         }
         pauses.push((bench.now - lost).as_secs_f64());
     }
-    assert!(pauses[0] <= 1.5 && pauses[3] > 5.0, "{pauses:?}");
+    assert!(pauses[0] <= 1.25 && pauses[3] > 3.9, "{pauses:?}");
     assert!(
         pauses[7..]
             .iter()
-            .all(|pause| (44.0..=76.0).contains(pause)),
+            .all(|pause| (30.0..=60.25).contains(pause)),
         "{pauses:?}"
     );
 }
@@ -611,7 +613,7 @@ fn the_pauses_start_over_only_after_a_minute_of_work() {
     bench.deal_block(0, 1);
     bench.wait(60.0);
     bench.lose(0, "connection lost");
-    assert!(pause(&bench) < 1.3);
+    assert!(pause(&bench) <= 1.0);
 }
 
 #[test]
@@ -662,7 +664,7 @@ fn an_upstream_that_only_ever_reconnects_is_slowed_down() {
             },
         );
     }
-    assert!((bench.now - bench.start).as_secs() > 200);
+    assert!((bench.now - bench.start).as_secs() > 150);
 }
 
 #[test]
