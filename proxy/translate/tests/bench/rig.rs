@@ -69,7 +69,7 @@ impl Rig {
         );
         for line in str::from_utf8(bytes).expect("UTF-8").lines() {
             assert!(
-                serde_json::from_str::<serde_json::Value>(line).is_ok(),
+                serde_json::from_str::<&serde_json::value::RawValue>(line).is_ok(),
                 "JSON: {line}"
             );
             self.heard.push(line.into());
