@@ -108,6 +108,9 @@ pub(crate) struct MinerLink {
     replies: Vec<u8>,
     /// The newest work that has not been written.
     delivery: Option<Delivery>,
+    /// How many bytes of `replies` are older than the work, and go before it: a share that is refused because of
+    /// new work is answered after that work, so that the miner can tell why.
+    older_replies: usize,
     /// Since when a task writes for us because the socket would block.
     blocked_since: Option<Instant>,
     /// Whether the connection is to be closed once all is written.
@@ -137,6 +140,7 @@ impl MinerLink {
             stream,
             replies: Vec::new(),
             delivery: None,
+            older_replies: 0,
             blocked_since: None,
             closing: false,
         }
@@ -153,6 +157,7 @@ impl MinerLink {
             delivery.supersede(older);
         }
         self.delivery = Some(delivery);
+        self.older_replies = self.replies.len();
     }
 
     /// Closes the connection after what is in line has been written.
@@ -186,6 +191,7 @@ impl MinerLink {
         };
         // A buffer that once held much is not kept for miners at rest.
         self.replies = Vec::new();
+        self.older_replies = 0;
         if rest.is_empty() {
             return if self.closing {
                 Flushed::Broken
@@ -211,8 +217,10 @@ impl MinerLink {
     /// Tries one write without waiting; gives what is left over.
     fn send(&self, delivery: Option<&Delivery>) -> io::Result<Vec<u8>> {
         let lines = delivery.into_iter().flat_map(Delivery::lines);
-        let parts = std::iter::once(self.replies.as_slice()).chain(lines);
-        let mut slices = [IoSlice::new(&[]); 4];
+        let replies = self.replies.split_at_checked(self.older_replies);
+        let (older, newer) = replies.unwrap_or((&self.replies, &[]));
+        let parts = [older].into_iter().chain(lines).chain([newer]);
+        let mut slices = [IoSlice::new(&[]); 5];
         for (slice, part) in slices.iter_mut().zip(parts) {
             *slice = IoSlice::new(part);
         }

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_std::task::block_on;
+use serde_json::json;
 use sv1_miner::{Miner, MinerConfig};
 use sv2::bitcoin::{BlockHash, Difficulty};
 use sv2::types::{B0_32, Seq0_255};
 use sv2_pool::{AcceptedShare, Addressing, Channels, PoolConfig, ShareTarget};
-use tests::{Answer, Pool, Program, ProxyConfig, Rig};
+use tests::{Answer, Pool, Program, ProxyConfig, Rig, Wire};
 
 use super::judge::Judge;
 use super::{millrace, pool_and_proxy};
@@ -232,4 +233,30 @@ fn turned_path(share: &AcceptedShare) -> Seq0_255<sv2::types::U256> {
     let mut path = share.job.merkle_path.to_vec();
     path.reverse();
     path.try_into().unwrap()
+}
+
+#[test]
+fn shares_are_refused_as_stale_only_after_the_new_block_was_told() {
+    let (pool, proxy) = pool_and_proxy(Pool::config());
+    let mut wire = Wire::connect(proxy.address());
+    wire.set_up("w");
+    let mut job = wire.notification("mining.notify")[0].clone();
+    for _ in 0..20 {
+        let share = json!({"id": 4, "method": "mining.submit", "params": ["w", job, "00000000", "00000000", "00000000"]});
+        let shares = 500;
+        wire.send(format!("{share}\n").repeat(shares).as_bytes());
+        pool.new_block();
+        let (mut replies, mut told) = (0, false);
+        while replies < shares || !told {
+            let line = wire.value();
+            if line["method"] == "mining.notify" {
+                job = line["params"][0].clone();
+                told = true;
+            } else if line["id"] == 4 {
+                replies += 1;
+                assert!(told || line["error"][0] != 21, "{line}");
+            }
+        }
+    }
+    proxy.stop();
 }
