@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crate::{PATIENCE, ProxyConfig};
@@ -22,7 +21,7 @@ static SERIAL: AtomicU32 = AtomicU32::new(0);
 pub struct Program {
     child: Child,
     log: Arc<Log>,
-    stdout: Option<JoinHandle<String>>,
+    output: Arc<Log>,
     directory: PathBuf,
 }
 
@@ -37,7 +36,7 @@ pub struct Ended {
     pub stderr: String,
 }
 
-/// Lines of standard error, as they come.
+/// Lines of standard error or output, as they come, and whether they have ended.
 #[derive(Debug, Default)]
 struct Log {
     lines: Mutex<(Vec<String>, bool)>,
@@ -88,23 +87,10 @@ impl Program {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program can be started");
-        let log = Arc::new(Log::default());
-        if let Some(stderr) = child.stderr.take() {
-            let log = Arc::clone(&log);
-            std::thread::spawn(move || log.fill(stderr));
-        }
-        let stdout = child.stdout.take().map(|mut stdout| {
-            std::thread::spawn(move || {
-                let mut text = String::new();
-                // What is no text is none of ours; the tests see that it is missing.
-                let _ = stdout.read_to_string(&mut text);
-                text
-            })
-        });
         Self {
+            log: Log::of(child.stderr.take()),
+            output: Log::of(child.stdout.take()),
             child,
-            log,
-            stdout,
             directory,
         }
     }
@@ -157,10 +143,15 @@ impl Program {
         lines.0.iter().filter(|line| line.contains(words)).count()
     }
 
-    /// Gives the log as it is by now.
-    #[must_use]
-    pub fn log(&self) -> String {
-        self.log.lock().0.join("\n")
+    /// Waits for a line of standard output that `wanted` likes.
+    ///
+    /// # Panics
+    /// Where none comes.
+    pub fn wait_for_output(&self, wanted: impl Fn(&str) -> bool) {
+        let found = |lines: &[String]| lines.iter().any(|line| wanted(line)).then_some(());
+        self.output
+            .wait(found)
+            .unwrap_or_else(|output| panic!("it was not written; the output:\n{output}"));
     }
 
     /// Sends it a signal, `TERM` or `INT`.
@@ -179,16 +170,16 @@ impl Program {
     /// Where it does not end.
     #[must_use]
     pub fn ended(mut self) -> Ended {
-        self.log
-            .wait_for_end()
-            .unwrap_or_else(|log| panic!("the program did not end; its log:\n{log}"));
+        for log in [&self.log, &self.output] {
+            log.wait_for_end()
+                .unwrap_or_else(|log| panic!("the program did not end; its log:\n{log}"));
+        }
         // Its outputs are closed, so it is ending.
         let status = self.child.wait().as_ref().ok().and_then(ExitStatus::code);
-        let stdout = self.stdout.take().map(JoinHandle::join);
         Ended {
             code: status,
-            stdout: stdout.and_then(Result::ok).unwrap_or_default(),
-            stderr: self.log(),
+            stdout: self.output.text(),
+            stderr: self.log.text(),
         }
     }
 
@@ -219,8 +210,22 @@ impl Log {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fill(&self, stderr: impl Read) {
-        for line in BufReader::new(stderr).lines().map_while(io::Result::ok) {
+    /// Reads a stream in a thread until it ends.
+    fn of(stream: Option<impl Read + Send + 'static>) -> Arc<Self> {
+        let log = Arc::new(Self::default());
+        if let Some(stream) = stream {
+            let filled = Arc::clone(&log);
+            std::thread::spawn(move || filled.fill(stream));
+        }
+        log
+    }
+
+    fn text(&self) -> String {
+        self.lock().0.join("\n")
+    }
+
+    fn fill(&self, stream: impl Read) {
+        for line in BufReader::new(stream).lines().map_while(io::Result::ok) {
             self.lock().0.push(line);
             self.grown.notify_all();
         }
