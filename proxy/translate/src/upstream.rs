@@ -19,7 +19,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sv2::bitcoin::{Difficulty, Hashrate, Target};
+use sv2::bitcoin::{Hashrate, Target};
 use sv2::message::Message;
 use sv2::messages::common::Common;
 use sv2::messages::mining::CloseChannel;
@@ -86,8 +86,6 @@ enum State {
 pub(crate) struct Demand {
     /// Hashrate of all miners; zero while there is none.
     pub(crate) hashrate: Hashrate,
-    /// The highest difficulty that any of them has.
-    pub(crate) hardest: Option<Difficulty>,
     /// The easiest target that would not lose or flood.
     pub(crate) max_target: Target,
 }
@@ -204,7 +202,7 @@ impl Upstream {
             State::SettingUp { deadline }
             | State::Negotiating { deadline }
             | State::Opening { deadline, .. } => Some(*deadline),
-            State::Open(channel) => channel.update_due(),
+            State::Open(channel) => channel.timeout(),
         }
     }
 
@@ -228,6 +226,9 @@ impl Upstream {
                     None,
                     outputs,
                 );
+            }
+            State::Open(channel) if channel.first_job_due().is_some_and(|due| due <= now) => {
+                self.fail(now, Fault::NoJob, None, outputs);
             }
             _ => {}
         }

@@ -33,6 +33,9 @@ const MAX_UNANSWERED: usize = 1 << 16;
 /// Group channels that this channel left and that are remembered, so that messages on their way are no violation.
 const MAX_FORMER_GROUPS: usize = 16;
 
+/// How long an open channel may take to its first job. A job declarator client may have to fetch a template first.
+const FIRST_JOB_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Least time between two `UpdateChannel`s: each may be answered by a `SetTarget`.
 const UPDATE_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -89,6 +92,7 @@ pub(crate) struct Channel {
     /// What is to be worked on, and since when there is something.
     current: Option<Arc<Job>>,
     working_since: Option<Instant>,
+    opened: Instant,
     pub(crate) duplicates: Duplicates,
     next_sequence: u32,
     unanswered: VecDeque<SequenceNumber>,
@@ -155,6 +159,7 @@ impl Channel {
             block: 0,
             current: None,
             working_since: None,
+            opened: now,
             duplicates: Duplicates::default(),
             next_sequence: 0,
             unanswered: VecDeque::new(),
@@ -404,9 +409,17 @@ impl Channel {
         });
     }
 
-    /// Tells when a held back `UpdateChannel` may go out.
-    pub(super) fn update_due(&self) -> Option<Instant> {
-        self.update_due
+    /// Tells when something is due: an `UpdateChannel` that was held back, or the first job.
+    pub(super) fn timeout(&self) -> Option<Instant> {
+        let dues = [self.update_due, self.first_job_due()];
+        dues.into_iter().flatten().min()
+    }
+
+    /// Tells when the channel is of no use, if there is no job until then.
+    pub(super) fn first_job_due(&self) -> Option<Instant> {
+        self.current
+            .is_none()
+            .then(|| self.opened + FIRST_JOB_TIMEOUT)
     }
 
     /// Gives the `UpdateChannel` that is due: on a change of a tenth or more and not too often, at once when miners

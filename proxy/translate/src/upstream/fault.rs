@@ -36,6 +36,9 @@ pub enum Fault {
         /// Bytes for slot and extranonce2.
         needed: u16,
     },
+    /// The channel is open and there is nothing to work on.
+    #[error("opened a channel and dealt no job")]
+    NoJob,
     /// The server closed the channel.
     #[error("closed the channel: {0}")]
     ChannelClosed(String),

@@ -482,6 +482,21 @@ fn every_fault_of_an_open_channel_ends_the_connection_and_miners_go_on_after_it(
 }
 
 #[test]
+fn an_upstream_that_deals_no_job_is_left_after_a_minute() {
+    let mut bench = Bench::new(config());
+    bench.open(0);
+    bench.wait(59.0);
+    bench.tell(0, job(100, 1, None));
+    assert!(bench.faults(0).is_empty());
+    bench.wait(1.0);
+    assert_eq!(
+        bench.faults(0),
+        [Fault::NoJob],
+        "a future job is none to work on"
+    );
+}
+
+#[test]
 fn a_job_before_any_block_is_a_violation() {
     let mut bench = Bench::new(config());
     bench.open(0);
