@@ -118,6 +118,8 @@ pub enum Event {
         worker: String,
         /// What it says of itself.
         user_agent: String,
+        /// The firmware that it is known for.
+        firmware: Option<&'static str>,
         /// Difficulty that it starts with.
         difficulty: Difficulty,
     },
@@ -255,12 +257,14 @@ impl fmt::Display for Event {
                 peer,
                 worker,
                 user_agent,
+                firmware,
                 difficulty,
             } => {
-                write!(
-                    f,
-                    "{worker:?} mines from {peer} with {user_agent:?} at difficulty {difficulty}"
-                )
+                write!(f, "{worker:?} mines from {peer} with {user_agent:?}")?;
+                if let Some(firmware) = firmware {
+                    write!(f, " ({firmware})")?;
+                }
+                write!(f, " at difficulty {difficulty}")
             }
             Self::DifficultyChanged { worker, from, to } => {
                 write!(f, "{worker:?}: difficulty {from} becomes {to}")

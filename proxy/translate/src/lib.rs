@@ -14,12 +14,14 @@
 //! | which bytes is a job for miners? | `work.rs`, `job.rs` |
 //! | whose extranonce is whose? | `slot.rs` |
 //! | how hard is a miner's work? | `vardiff.rs`, `assigned.rs` |
+//! | which firmware needs another answer? | `firmware.rs` |
 
 mod assigned;
 mod backoff;
 mod config;
 mod duplicates;
 mod event;
+mod firmware;
 mod job;
 mod miner;
 mod miners;
@@ -39,6 +41,7 @@ mod worker;
 
 pub use config::{Config, DifficultyPolicy, UpstreamConfig};
 pub use event::{Event, Severity};
+pub use firmware::{Firmware, Mark, ReconnectForm};
 pub use miners::MinerId;
 pub use output::{CloseReason, Delivery, Output};
 pub use refusal::Refusal;

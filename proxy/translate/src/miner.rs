@@ -11,6 +11,7 @@ use sv2::tlv::UserIdentity;
 
 use crate::assigned::Assigned;
 use crate::config::{Config, DifficultyPolicy};
+use crate::firmware::Firmware;
 use crate::refusal::Refusal;
 use crate::share::Terms;
 use crate::slot::Slot;
@@ -60,6 +61,7 @@ struct Subscription {
     slot: Slot,
     session_id: Box<str>,
     user_agent: Box<str>,
+    firmware: Option<&'static Firmware>,
 }
 
 #[derive(Debug)]
@@ -165,11 +167,18 @@ impl Miner {
         Some(mask)
     }
 
-    /// Brings a difficulty within the operator's bounds and the miner's own floor.
+    /// Tells which firmware the miner is, where that is known.
+    pub(crate) fn firmware(&self) -> Option<&'static Firmware> {
+        self.subscription.as_ref()?.firmware
+    }
+
+    /// Brings a difficulty within the operator's bounds, the miner's own floor and its firmware's.
     pub(crate) fn clamp(&self, policy: &DifficultyPolicy, wish: Difficulty) -> Difficulty {
-        let difficulty = policy.clamp(wish);
-        self.minimum
-            .map_or(difficulty, |minimum| difficulty.max(minimum))
+        let least = self.firmware().and_then(Firmware::least_difficulty);
+        [self.minimum, least]
+            .into_iter()
+            .flatten()
+            .fold(policy.clamp(wish), Difficulty::max)
     }
 
     /// Notes that the first work goes out: only now there is something to measure.
@@ -182,6 +191,7 @@ impl Miner {
         MinerStatistics {
             worker: self.worker_name().to_owned(),
             user_agent: self.user_agent().to_owned(),
+            firmware: self.firmware().map(|firmware| firmware.name),
             peer: self.peer,
             difficulty: self.assigned.difficulty().to_f64(),
             hashrate: self.hashrate,

@@ -68,6 +68,8 @@ pub struct MinerStatistics {
     pub worker: String,
     /// What the miner says of itself.
     pub user_agent: String,
+    /// The firmware that it is known for.
+    pub firmware: Option<&'static str>,
     /// Its address.
     pub peer: std::net::SocketAddr,
     /// The difficulty of its work.

@@ -8,6 +8,7 @@ use sv2::bitcoin::{Difficulty, Target, VersionMask};
 
 use super::{MAX_USER, MAX_WORKERS, Miner, Outcome, Reply, Subscription, Worker};
 use crate::config::Config;
+use crate::firmware::Firmware;
 use crate::slot::Slot;
 use crate::worker;
 
@@ -112,8 +113,12 @@ impl Miner {
             self.subscription = Some(Subscription {
                 slot,
                 session_id,
+                firmware: Firmware::of(&user_agent),
                 user_agent,
             });
+            // It has no work yet, and only now it is known what is too easy for it.
+            let difficulty = self.clamp(&config.difficulty, self.assigned.difficulty());
+            self.assigned.start_at(difficulty);
         }
         let Some(subscription) = &self.subscription else {
             return Outcome::Done;

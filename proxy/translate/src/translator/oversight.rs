@@ -58,16 +58,18 @@ impl Translator {
         }
     }
 
-    /// Adds a miner that begins to mine to what upstreams are told; the next look at all miners is exact.
-    pub(super) fn add_to_demand(&mut self, id: MinerId) {
+    /// Tells upstreams at once of the first miner that begins to mine; the next look at all miners tells of the others.
+    pub(super) fn begin_demand(&mut self, now: Instant, id: MinerId) {
         let policy = self.config.difficulty;
         let Some(miner) = self.miners.get_mut(id) else {
             return;
         };
         miner.estimate_hashrate(&policy);
-        let hashrate = self.demand.hashrate.to_f64() + miner.hashrate;
-        let hardest = self.demand.hardest.max(Some(miner.assigned.difficulty()));
-        self.demand = demand(&policy, hashrate, hardest);
+        if self.demand.hashrate == Hashrate::ZERO {
+            let hardest = Some(miner.assigned.difficulty());
+            self.demand = demand(&policy, miner.hashrate, hardest);
+            self.announce(now);
+        }
     }
 
     pub(super) fn announce(&mut self, now: Instant) {
@@ -96,7 +98,6 @@ pub(super) fn demand(
     let asked = Target::from_difficulty(hardest.unwrap_or_else(|| policy.start()));
     Demand {
         hashrate,
-        hardest,
         max_target: asked.max(believed).min(bound),
     }
 }

@@ -52,13 +52,13 @@ impl Translator {
             peer: miner.peer,
             worker: miner.worker_name().to_owned(),
             user_agent: miner.user_agent().to_owned(),
+            firmware: miner.firmware().map(|firmware| firmware.name),
             difficulty: miner.assigned.difficulty(),
         };
         self.mining += 1;
         self.event(ready);
         self.deliver_first(now, id);
-        self.add_to_demand(id);
-        self.announce(now);
+        self.begin_demand(now, id);
     }
 
     /// Follows a miner's wish for a difficulty, as far as the operator allows.
