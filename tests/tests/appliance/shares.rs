@@ -160,6 +160,7 @@ fn a_share_is_refused_the_second_time_and_after_a_new_block() {
         panic!("accepted twice")
     };
     assert_eq!((error.code, &*error.message), (22, "duplicate share"));
+    pool.next_share();
     pool.new_block();
     rig.wait_for_clean_job();
     let late = rig.find_on(&work);
