@@ -182,6 +182,7 @@ pub(crate) fn brain_config(
         upstream_setup_timeout: config.limits.upstream_setup_timeout,
         retry_min: config.limits.retry_min,
         retry_max: config.limits.retry_max,
+        release_after: config.outage.release_after,
         max_miners: config.limits.max_miners,
         first_slot: 0,
         seed,

@@ -33,6 +33,8 @@ pub struct Config {
     pub retry_min: Duration,
     /// Longest pause before an upstream is dialled again.
     pub retry_max: Duration,
+    /// How long miners are held without any upstream before they are let go; `None` holds them for ever.
+    pub release_after: Option<Duration>,
     /// Most miners at once.
     pub max_miners: usize,
     /// The first slot handed out; 0 but for tests that replay a known block.

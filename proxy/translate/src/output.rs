@@ -106,6 +106,9 @@ pub enum CloseReason {
     /// It does not take in what is written to it; in the body's words.
     #[error("{0}")]
     NotReading(String),
+    /// No upstream gave work for so long that its own backup pools serve it better.
+    #[error("let go: no upstream has given work for {0} s")]
+    NoUpstream(u64),
     /// We are going down.
     #[error("the proxy stops")]
     Stopping,

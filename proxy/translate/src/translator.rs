@@ -47,6 +47,8 @@ pub struct Translator {
     /// Lines of SV1 mining.set_difficulty, one per power of two in use.
     difficulty_lines: HashMap<u64, Arc<[u8]>>,
     next_tick: Instant,
+    /// Since when no upstream has work.
+    outage_since: Option<Instant>,
     /// When every miner last got work.
     last_fan_out: Instant,
     /// What upstreams are to be told of all miners.
@@ -75,6 +77,7 @@ impl Translator {
             sessions: 0,
             difficulty_lines: HashMap::new(),
             next_tick: now + oversight::TICK,
+            outage_since: Some(now),
             last_fan_out: now,
             demand: oversight::demand(&config.difficulty, 0.0, None),
             mining: 0,

@@ -69,8 +69,15 @@ impl Miner {
 
     /// BIP-0310: grants what both sides want of version rolling, and the miner's floor unless it is above what any
     /// miner gets.
+    ///
+    /// Where the operator allows no rolling at all, the reply grants it all the same and the mask that is announced
+    /// with the first job takes it back: cgminer drops the connection over a reply without a mask, for ever.
     fn configure(&mut self, configure: &Configure, config: &Config, reply: Reply<'_>) -> Outcome {
-        let mut granted = ConfigureReply::granting(configure, config.version_mask.bits());
+        let offered = match config.version_mask {
+            VersionMask::NONE => VersionMask::BIP_0320,
+            mask => mask,
+        };
+        let mut granted = ConfigureReply::granting(configure, offered.bits());
         let minimum = configure.minimum_difficulty.map(Difficulty::new);
         let minimum = minimum.and_then(Result::ok).map(ceil_power_of_two);
         let too_high = minimum.is_some_and(|minimum| minimum > config.difficulty.most());
@@ -79,8 +86,8 @@ impl Miner {
         }
         granted.encode_into(reply.id, reply.out);
         if let Some(mask) = granted.version_rolling {
-            self.version_mask =
-                Some(VersionMask::new(mask)).filter(|mask| *mask != VersionMask::NONE);
+            let mask = Some(VersionMask::new(mask)).filter(|mask| *mask != VersionMask::NONE);
+            self.version_mask = mask.map(|mask| mask.intersection(config.version_mask));
             self.announced_mask = None;
         }
         match minimum {

@@ -22,12 +22,18 @@ impl Translator {
         let policy = self.config.difficulty;
         // While nobody takes shares, their absence says nothing.
         let measuring = self.upstreams.active().is_some();
+        self.outage_since = match measuring {
+            true => None,
+            false => self.outage_since.or(Some(now)),
+        };
+        let outage = self.outage_since.zip(self.config.release_after);
         let (mut hashrate, mut hardest) = (0.0, None);
         let mut wishes = Vec::new();
         let mut changes = Vec::new();
         let mut closing = Vec::new();
         for (id, miner) in self.miners.iter_mut() {
-            if let Some(reason) = overdue(miner, now, &self.config) {
+            let released = outage.and_then(|(since, after)| released(miner, now, since, after));
+            if let Some(reason) = overdue(miner, now, &self.config).or(released) {
                 closing.push((id, reason));
                 continue;
             }
@@ -111,6 +117,13 @@ fn overdue(miner: &Miner, now: Instant, config: &Config) -> Option<CloseReason> 
     let idle = config.idle_timeout;
     let idles = miner.last_work.is_some() && now.saturating_duration_since(miner.last_line) >= idle;
     idles.then_some(CloseReason::Idle(idle.as_secs()))
+}
+
+/// Lets a miner go that has been without work since the outage began, or since it came.
+fn released(miner: &Miner, now: Instant, since: Instant, after: Duration) -> Option<CloseReason> {
+    let idle_since = since.max(miner.connected);
+    let over = now.saturating_duration_since(idle_since) >= after;
+    over.then_some(CloseReason::NoUpstream(after.as_secs()))
 }
 
 impl Miner {

@@ -53,6 +53,7 @@ pub fn config() -> Config {
         upstream_setup_timeout: Duration::from_secs(10),
         retry_min: Duration::from_secs(1),
         retry_max: Duration::from_secs(60),
+        release_after: None,
         max_miners: 100,
         first_slot: 0,
         seed: [7; 32],

@@ -1,5 +1,8 @@
 //! From the connection to the first work, in whatever order a firmware goes about it.
 
+use sv2::bitcoin::VersionMask;
+use translate::Config;
+
 use crate::bench::{AUTHORIZE, Bench, CONFIGURE, EASY, SUBSCRIBE, config, outline};
 
 /// What the three requests of a set-up lead to, in an order given by their numbers.
@@ -62,6 +65,26 @@ fn the_lines_of_a_set_up_are_exactly_these() {
         "{}",
         heard[5]
     );
+}
+
+/// cgminer takes a reply without a mask for a failure and dials again for ever.
+#[test]
+fn rolling_that_the_operator_forbids_is_granted_and_taken_back_with_the_first_job() {
+    let mut bench = Bench::with_work(Config {
+        version_mask: VersionMask::NONE,
+        ..config()
+    });
+    let rig = bench.start_miner("farm.rig");
+    let heard = &bench.rigs[rig].heard;
+    assert_eq!(
+        heard[0],
+        r#"{"id":1,"result":{"version-rolling":true,"version-rolling.mask":"1fffe000"},"error":null}"#
+    );
+    assert_eq!(
+        heard[3],
+        r#"{"id":null,"method":"mining.set_version_mask","params":["00000000"]}"#
+    );
+    assert_eq!(outline(&[bench.mine(rig)]), "9=");
 }
 
 #[test]
@@ -374,7 +397,7 @@ fn a_miner_that_never_got_work_has_nothing_to_say_and_stays() {
 
 #[test]
 fn there_are_no_more_miners_than_max_miners() {
-    let mut bench = Bench::with_work(translate::Config {
+    let mut bench = Bench::with_work(Config {
         max_miners: 2,
         ..config()
     });

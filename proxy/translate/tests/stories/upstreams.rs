@@ -1,12 +1,14 @@
 //! Upstreams: set-up, every way to fail, and what the miners notice of it, which is nothing.
 
+use std::time::Duration;
+
 use sv2::message::Message;
 use sv2::messages::common::{Reconnect, SetupConnectionError, SetupConnectionSuccess};
 use sv2::messages::extensions::{RequestExtensionsError, RequestExtensionsSuccess};
 use sv2::messages::mining::{CloseChannel, Mining, OpenMiningChannelError, UpdateChannelError};
 use sv2::tlv::WORKER_SPECIFIC_HASHRATE_TRACKING;
 use sv2::types::{ChannelId, ExtensionType, RequestId, Str0_255};
-use translate::{Config, Fault, Violation};
+use translate::{CloseReason, Config, Fault, Violation};
 
 use crate::bench::{
     Bench, EASY, config, extensions_success, grind, job, outline, prev_hash, setup_success,
@@ -732,6 +734,43 @@ fn while_the_upstream_is_away_miners_stay_and_their_shares_are_refused_for_what_
         (3, 1, 2)
     );
     assert_eq!(bench.statistics().shares_rejected["upstream-gone"], 1);
+}
+
+#[test]
+fn miners_are_let_go_when_an_outage_lasts_too_long_and_not_before() {
+    let mut bench = Bench::with_work(Config {
+        release_after: Some(Duration::from_secs(120)),
+        ..config()
+    });
+    let rig = bench.start_miner("farm.rig");
+    bench.wait(300.0);
+    bench.lose(0, "connection lost");
+    bench.wait(60.0);
+    let newcomer = bench.start_miner("farm.rig");
+    bench.wait(58.0);
+    assert_eq!(bench.closed(rig), None);
+    bench.wait(3.0);
+    assert_eq!(bench.closed(rig), Some(&CloseReason::NoUpstream(120)));
+    assert_eq!(bench.closed(newcomer), None, "it has waited for a minute only");
+    bench.wait(60.0);
+    assert_eq!(bench.closed(newcomer), Some(&CloseReason::NoUpstream(120)));
+}
+
+#[test]
+fn an_outage_that_ends_in_time_lets_nobody_go() {
+    let mut bench = Bench::with_work(Config {
+        release_after: Some(Duration::from_secs(120)),
+        ..config()
+    });
+    let rig = bench.start_miner("farm.rig");
+    for _ in 0..3 {
+        bench.lose(0, "connection lost");
+        bench.wait(100.0);
+        bench.open(0);
+        bench.deal_block(0, 2);
+        bench.wait(1.0);
+    }
+    assert_eq!(bench.closed(rig), None);
 }
 
 #[test]
