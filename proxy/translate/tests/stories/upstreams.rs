@@ -751,7 +751,11 @@ fn miners_are_let_go_when_an_outage_lasts_too_long_and_not_before() {
     assert_eq!(bench.closed(rig), None);
     bench.wait(3.0);
     assert_eq!(bench.closed(rig), Some(&CloseReason::NoUpstream(120)));
-    assert_eq!(bench.closed(newcomer), None, "it has waited for a minute only");
+    assert_eq!(
+        bench.closed(newcomer),
+        None,
+        "it has waited for a minute only"
+    );
     bench.wait(60.0);
     assert_eq!(bench.closed(newcomer), Some(&CloseReason::NoUpstream(120)));
 }
