@@ -429,10 +429,14 @@ fn what_is_no_call_says_why_and_with_which_id() {
         ("hello", None, "line is not JSON at byte 1"),
         (
             r#"{"id":7,"method":"mining.ping""#,
-            None,
+            seven.clone(),
             "line is not JSON at byte 30",
         ),
-        (r#"{"id":7} {"id":8}"#, None, "line is not JSON at byte 10"),
+        (
+            r#"{"id":7} {"id":8}"#,
+            seven.clone(),
+            "line is not JSON at byte 10",
+        ),
         (r#"[{"id":7}]"#, None, "line is not a JSON object"),
         ("17", None, "line is not a JSON object"),
         ("null", None, "line is not a JSON object"),
