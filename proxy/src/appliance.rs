@@ -184,6 +184,7 @@ pub(crate) fn brain_config(
         retry_max: config.limits.retry_max,
         release_after: config.outage.release_after,
         max_miners: config.limits.max_miners,
+        guard: config.limits.guard,
         first_slot: 0,
         seed,
     })

@@ -15,7 +15,9 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use sv1::{LineDecoder, parse_call};
 use translate::{Delivery, MinerId};
 
+use crate::config::Limits;
 use crate::driver::Input;
+use crate::pace::Pace;
 use crate::runtime;
 
 /// Connections that wait to be accepted: a storm beyond it would have to retry its SYNs.
@@ -62,9 +64,16 @@ pub(crate) async fn accept(listener: TcpListener, inputs: Sender<Input>) {
     }
 }
 
+/// What a miner's lines are read with.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    line_bytes: usize,
+    requests_per_second: u32,
+}
+
 /// Reads a miner's lines until its connection ends.
-async fn read(miner: MinerId, stream: TcpStream, max_line: usize, inputs: Sender<Input>) {
-    let ended = match read_lines(miner, &stream, max_line, &inputs).await {
+async fn read(miner: MinerId, stream: TcpStream, bounds: Bounds, inputs: Sender<Input>) {
+    let ended = match read_lines(miner, &stream, bounds, &inputs).await {
         Ok(()) => Input::MinerLeft(miner, None),
         Err(words) => Input::MinerLeft(miner, Some(words)),
     };
@@ -76,10 +85,11 @@ async fn read(miner: MinerId, stream: TcpStream, max_line: usize, inputs: Sender
 async fn read_lines(
     miner: MinerId,
     mut stream: &TcpStream,
-    max_line: usize,
+    bounds: Bounds,
     inputs: &Sender<Input>,
 ) -> Result<(), String> {
-    let mut decoder = LineDecoder::new(max_line);
+    let mut decoder = LineDecoder::new(bounds.line_bytes);
+    let mut pace = Pace::new(bounds.requests_per_second);
     let mut buffer = [0; READ_BUFFER];
     loop {
         let length = match stream.read(&mut buffer).await {
@@ -95,6 +105,13 @@ async fn read_lines(
             };
             if inputs.send(input).await.is_err() {
                 return Ok(());
+            }
+            if let Some(rest) = pace.note(Instant::now()) {
+                // Nothing is lost: TCP pushes back.
+                if inputs.send(Input::MinerSlowed(miner)).await.is_err() {
+                    return Ok(());
+                }
+                runtime::sleep(rest).await;
             }
         }
     }
@@ -131,11 +148,15 @@ impl MinerLink {
     pub(crate) fn start(
         miner: MinerId,
         stream: TcpStream,
-        max_line: usize,
+        limits: &Limits,
         inputs: &Sender<Input>,
     ) -> Self {
         prepare(&stream);
-        runtime::spawn(read(miner, stream.clone(), max_line, inputs.clone()));
+        let bounds = Bounds {
+            line_bytes: limits.line_bytes,
+            requests_per_second: limits.requests_per_second,
+        };
+        runtime::spawn(read(miner, stream.clone(), bounds, inputs.clone()));
         Self {
             stream,
             replies: Vec::new(),

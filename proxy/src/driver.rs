@@ -39,6 +39,8 @@ pub(crate) enum Input {
     Incoming(MinerId, Incoming),
     /// A miner sent a line that is no request.
     BadLine(MinerId, Box<CallError>),
+    /// A miner sends more requests than are read within a second.
+    MinerSlowed(MinerId),
     /// A miner's connection ended; with words where the miner is at fault.
     MinerLeft(MinerId, Option<String>),
     /// A blocked socket has taken what was left over, or broke.
@@ -231,6 +233,7 @@ impl Driver {
                 self.translator
                     .close_miner(now, miner, CloseReason::UnanswerableLine(words));
             }
+            Input::MinerSlowed(miner) => self.translator.handle_miner_slowed(now, miner),
             Input::MinerDrained(miner, written) => self.miner_drained(now, miner, written),
             Input::UpstreamConnected(id, attempt, link) => {
                 let Some(upstream) = self.upstream(id, attempt) else {
@@ -301,13 +304,10 @@ impl Driver {
 impl Driver {
     fn miner_connected(&mut self, now: Instant, stream: TcpStream, peer: SocketAddr) {
         let Some(miner) = self.translator.handle_miner_connected(now, peer) else {
-            log::warn!(
-                "refused {peer}: {} miners are connected, and limits.max_miners allows no more",
-                self.miners.len()
-            );
+            // The translator says why.
             return;
         };
-        let link = MinerLink::start(miner, stream, self.limits.line_bytes, &self.inputs.miners.0);
+        let link = MinerLink::start(miner, stream, &self.limits, &self.inputs.miners.0);
         let index = miner.index();
         if self.miners.len() <= index {
             self.miners.resize_with(index + 1, || None);

@@ -12,6 +12,7 @@ pub mod demo;
 mod downstream;
 mod driver;
 mod logging;
+mod pace;
 pub mod run;
 pub mod runtime;
 mod upstream;

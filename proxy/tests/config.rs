@@ -307,6 +307,24 @@ retry_max = 5
         ],
     );
     assert_below(
+        r#"[limits]
+max_miners_per_address = 0
+requests_per_second = 9
+invalid_shares_pause = 101
+invalid_shares_ban = "never"
+pause = "2h"
+ban = 600
+"#,
+        &[
+            "f:8: limits.max_miners_per_address: expected a whole number of miners from 1 to 1000000, found 0",
+            "f:9: limits.requests_per_second: expected a whole number of requests from 10 to 1000000, found 9",
+            "f:10: limits.invalid_shares_pause: expected a whole percentage from 1 to 100, or \"off\", found 101",
+            "f:11: limits.invalid_shares_ban: expected a whole percentage from 1 to 100, or \"off\", found \"never\"",
+            "f:12: limits.pause: expected a duration from \"100ms\" to \"1h\", found \"2h\"",
+            "f:13: limits.ban: expected a duration from \"100ms\" to \"168h\", found 600",
+        ],
+    );
+    assert_below(
         "[limits]\nretry_min = \"31s\"\n",
         &[
             "f:7: limits.retry_max: retry_max is shorter than retry_min: raise retry_max or lower retry_min",

@@ -2,13 +2,20 @@
 
 use std::time::Duration;
 
-use super::section::Section;
+use toml::de::DeValue;
+use translate::GuardPolicy;
+
+use super::section::{Section, expected, number};
 
 /// Every bound of the program. Sizes are per miner where not said otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Miners connected at once, over all listeners; further connections are closed at once.
     pub max_miners: usize,
+    /// Limits on miners that are broken or mean harm.
+    pub guard: GuardPolicy,
+    /// Requests read from a connection within a second; what it sends beyond waits in its socket.
+    pub requests_per_second: u32,
     /// Longest Sv1 line accepted from a miner, in bytes without the newline.
     pub line_bytes: usize,
     /// Bytes kept for a miner that does not read; beyond, it is closed.
@@ -36,6 +43,20 @@ impl Default for Limits {
         Self {
             // Twice the farm that one small core is meant for; 20,000 x ~3 kB = 60 MB.
             max_miners: 20_000,
+            guard: GuardPolicy {
+                // Three quarters of max_miners: a farm behind one NAT address fits, and leaves room for others.
+                max_miners_per_address: 15_000,
+                // Firmware that errs has a share refused now and then; ten refused to one accepted is broken or hostile.
+                invalid_shares_pause: Some(90),
+                // 50 shares judged per pause: five a second at most, a millionth of what one core judges.
+                pause: Duration::from_secs(10),
+                // Nearly nothing but invalid shares, through ten pauses.
+                invalid_shares_ban: Some(95),
+                // Costs a flood its point, and an operator who repaired a machine a cup of coffee.
+                ban: Duration::from_secs(600),
+            },
+            // A miner sends one in five seconds, a proxy with 10,000 behind it 2,000 a second.
+            requests_per_second: 2_000,
             // A submit is at most 400 bytes, the longest configure known under 1 kB.
             line_bytes: 8_192,
             // Two jobs with the largest coinbase known (16 kB of hex); 20,000 miners that all stop reading hold 655 MB
@@ -80,6 +101,24 @@ impl Limits {
 
     fn read_sizes(&mut self, section: &mut Section<'_, '_>) {
         self.max_miners = section.integer("max_miners", "miners", self.max_miners, 1..=1_000_000);
+        let guard = &mut self.guard;
+        guard.max_miners_per_address = section.integer(
+            "max_miners_per_address",
+            "miners",
+            guard.max_miners_per_address,
+            1..=1_000_000,
+        );
+        self.requests_per_second = section.integer(
+            "requests_per_second",
+            "requests",
+            self.requests_per_second,
+            10..=1_000_000,
+        );
+        let mut share = |key, value: &mut Option<u8>| {
+            *value = section.read(key, percentage_or_off).unwrap_or(*value);
+        };
+        share("invalid_shares_pause", &mut guard.invalid_shares_pause);
+        share("invalid_shares_ban", &mut guard.invalid_shares_ban);
         self.line_bytes =
             section.integer("line_bytes", "bytes", self.line_bytes, 1_024..=1_048_576);
         // At least one job of the largest size has to fit.
@@ -92,6 +131,8 @@ impl Limits {
         let mut read = |key, value: &mut Duration, most| {
             *value = section.duration(key, *value, SHORT..=most);
         };
+        read("pause", &mut self.guard.pause, HOUR);
+        read("ban", &mut self.guard.ban, 7 * DAY);
         read("setup_timeout", &mut self.setup_timeout, HOUR);
         read("idle_timeout", &mut self.idle_timeout, DAY);
         read("write_timeout", &mut self.write_timeout, HOUR);
@@ -108,4 +149,15 @@ impl Limits {
         read("retry_min", &mut self.retry_min, HOUR);
         read("retry_max", &mut self.retry_max, HOUR);
     }
+}
+
+/// Reads a percentage from 1 to 100, or `"off"`.
+fn percentage_or_off(value: &DeValue<'_>) -> Result<Option<u8>, String> {
+    if value.as_str() == Some("off") {
+        return Ok(None);
+    }
+    let whole = (1..=100).find(|percent| number(value) == Some(f64::from(*percent)));
+    whole
+        .map(Some)
+        .ok_or_else(|| expected("a whole percentage from 1 to 100, or \"off\"", value))
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use sv2::bitcoin::{Difficulty, VersionMask};
 
+use crate::guard::GuardPolicy;
+
 /// Highest difficulty that a miner gets by asking: a dozen shares a minute at it are the hashrate of the whole
 /// network (10^21 h/s), so whoever asks for more means something else.
 const MAX_ASKED: f64 = (1_u64 << 40) as f64;
@@ -37,6 +39,8 @@ pub struct Config {
     pub release_after: Option<Duration>,
     /// Most miners at once.
     pub max_miners: usize,
+    /// Limits on miners that are broken or mean harm.
+    pub guard: GuardPolicy,
     /// The first slot handed out; 0 but for tests that replay a known block.
     pub first_slot: u32,
     /// Makes session ids unguessable and pauses uneven; from the system's randomness, once per start.

@@ -1,11 +1,12 @@
 //! What is worth a line in the log, in words that can be read at three in the morning.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use sv2::bitcoin::{BlockHash, Difficulty, Hashrate};
 
+use crate::guard::Limit;
 use crate::output::CloseReason;
 use crate::refusal::Refusal;
 use crate::upstream::Fault;
@@ -139,6 +140,15 @@ pub enum Event {
         /// Why.
         refusal: Refusal,
     },
+    /// A limit on miners was met; once for an address within a minute.
+    LimitMet {
+        /// The address.
+        address: IpAddr,
+        /// The limit.
+        limit: Limit,
+        /// How often it was met there without a word since the last time.
+        unsaid: u64,
+    },
     /// We closed a miner's connection.
     MinerClosed {
         /// Its address.
@@ -165,13 +175,17 @@ impl Event {
             Self::BlockFound { .. } => Severity::Error,
             Self::UpstreamFailed { .. }
             | Self::ShareRefusedUpstream { .. }
-            | Self::UpstreamRemark { .. } => Severity::Warning,
+            | Self::UpstreamRemark { .. }
+            | Self::LimitMet { .. } => Severity::Warning,
             Self::UpstreamReady { .. }
             | Self::NewBlock { .. }
             | Self::MinersMoved { .. }
-            | Self::MinerReady { .. }
-            | Self::MinerClosed { .. }
-            | Self::MinerLeft { .. } => Severity::Info,
+            | Self::MinerReady { .. } => Severity::Info,
+            // What is told as a limit once a minute is not repeated for each connection.
+            Self::MinerClosed { reason, .. } if reason.label().is_some() => Severity::Debug,
+            // Who never mined is nobody.
+            Self::MinerLeft { worker, .. } if worker.is_empty() => Severity::Debug,
+            Self::MinerClosed { .. } | Self::MinerLeft { .. } => Severity::Info,
             Self::NewJob { .. }
             | Self::TargetSet { .. }
             | Self::HashrateAnnounced { .. }
@@ -271,6 +285,17 @@ impl fmt::Display for Event {
             }
             Self::ShareRefused { worker, refusal } => {
                 write!(f, "{worker:?}: share refused: {refusal}")
+            }
+            Self::LimitMet {
+                address,
+                limit,
+                unsaid,
+            } => {
+                write!(f, "{address}: {limit}")?;
+                if *unsaid > 0 {
+                    write!(f, "; {unsaid} more times before")?;
+                }
+                Ok(())
             }
             Self::MinerClosed {
                 peer,

@@ -15,6 +15,7 @@
 //! | whose extranonce is whose? | `slot.rs` |
 //! | how hard is a miner's work? | `vardiff.rs`, `assigned.rs` |
 //! | which firmware needs another answer? | `firmware.rs` |
+//! | who may come in, who is paused or banned? | `guard.rs` |
 
 mod assigned;
 mod backoff;
@@ -22,6 +23,7 @@ mod config;
 mod duplicates;
 mod event;
 mod firmware;
+mod guard;
 mod job;
 mod miner;
 mod miners;
@@ -42,6 +44,7 @@ mod worker;
 pub use config::{Config, DifficultyPolicy, UpstreamConfig};
 pub use event::{Event, Severity};
 pub use firmware::{Firmware, Mark, ReconnectForm};
+pub use guard::{GuardPolicy, Limit};
 pub use miners::MinerId;
 pub use output::{CloseReason, Delivery, Output};
 pub use refusal::Refusal;

@@ -12,6 +12,7 @@ use sv2::tlv::UserIdentity;
 use crate::assigned::Assigned;
 use crate::config::{Config, DifficultyPolicy};
 use crate::firmware::Firmware;
+use crate::guard::Conduct;
 use crate::refusal::Refusal;
 use crate::share::Terms;
 use crate::slot::Slot;
@@ -34,6 +35,7 @@ pub(crate) struct Miner {
     pub(crate) peer: SocketAddr,
     pub(crate) connected: Instant,
     pub(crate) last_line: Instant,
+    pub(crate) conduct: Conduct,
     subscription: Option<Subscription>,
     workers: Vec<Worker>,
     /// Granted by `mining.configure`; `None` without it.
@@ -89,6 +91,7 @@ impl Miner {
             peer,
             connected: now,
             last_line: now,
+            conduct: Conduct::new(now),
             subscription: None,
             workers: Vec::new(),
             version_mask: None,

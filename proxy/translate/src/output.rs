@@ -109,7 +109,26 @@ pub enum CloseReason {
     /// No upstream gave work for so long that its own backup pools serve it better.
     #[error("let go: no upstream has given work for {0} s")]
     NoUpstream(u64),
+    /// Its address is banned.
+    #[error("banned for {0} s: nearly all shares from its address are invalid")]
+    Banned(u64),
     /// We are going down.
     #[error("the proxy stops")]
     Stopping,
+}
+
+impl CloseReason {
+    /// Gives the label under which it is counted as a limit that was met; none where the miner is not at fault.
+    #[must_use]
+    pub fn label(&self) -> Option<&'static str> {
+        match self {
+            Self::SetupTimeout(_) => Some("setup-timeout"),
+            Self::Idle(_) => Some("idle"),
+            Self::UnanswerableLine(_) => Some("unanswerable-line"),
+            Self::NotReading(_) => Some("not-reading"),
+            // Told and counted as the ban itself.
+            Self::Banned(_) => Some("closed-by-ban"),
+            Self::NoUpstream(_) | Self::Stopping => None,
+        }
+    }
 }

@@ -56,6 +56,8 @@ pub enum Refusal {
     },
     /// The same header came before.
     Duplicate,
+    /// The miner is paused, since nearly all of its shares were invalid; for how many more seconds.
+    Paused(u64),
     /// The hash does not meet the miner's difficulty.
     LowDifficulty {
         /// Difficulty that the hash reaches.
@@ -76,6 +78,7 @@ impl Refusal {
             Self::Duplicate => RejectCode::Duplicate,
             Self::LowDifficulty { .. } => RejectCode::LowDifficulty,
             Self::Malformed
+            | Self::Paused(_)
             | Self::Extranonce2Size { .. }
             | Self::NtimeTooOld { .. }
             | Self::NtimeTooNew { .. }
@@ -102,6 +105,7 @@ impl Refusal {
             Self::VersionRollingNotAllowed => "version-rolling-not-allowed",
             Self::VersionBitsOutsideMask { .. } => "version-bits-outside-mask",
             Self::Duplicate => "duplicate",
+            Self::Paused(_) => "paused",
             Self::LowDifficulty { .. } => "low-difficulty",
         }
     }
@@ -138,6 +142,12 @@ impl fmt::Display for Refusal {
                 write!(f, "version bits {bits:08x} are outside the mask {mask}")
             }
             Self::Duplicate => f.write_str("duplicate share"),
+            Self::Paused(left) => {
+                write!(
+                    f,
+                    "paused for another {left} s: nearly all shares were invalid"
+                )
+            }
             Self::LowDifficulty { reached, wanted } => {
                 write!(
                     f,

@@ -22,6 +22,9 @@ pub struct Statistics {
     pub work_accepted: f64,
     /// Refused shares by reason.
     pub shares_rejected: BTreeMap<&'static str, u64>,
+    /// How often limits on miners were met, by which: connections refused and closed, miners paused and slowed,
+    /// addresses banned.
+    pub limits_met: BTreeMap<&'static str, u64>,
     /// Blocks that miners solved.
     pub blocks_found: u64,
     /// Jobs that went out to miners, keepalives not counted.

@@ -4,10 +4,12 @@
 //! |---|---|
 //! | requests of miners other than shares | `translator/requests.rs` |
 //! | shares: judged, counted, sent on | `translator/shares.rs` |
+//! | limits on miners: refused, paused, banned | `translator/guarding.rs` |
 //! | jobs and difficulties on their way to miners | `translator/dealing.rs` |
 //! | the look at all miners once a second | `translator/oversight.rs` |
 
 mod dealing;
+mod guarding;
 mod oversight;
 mod requests;
 mod shares;
@@ -23,6 +25,7 @@ use sv2::message::Message;
 
 use crate::config::Config;
 use crate::event::Event;
+use crate::guard::{Guard, Limit};
 use crate::miner::{Miner, Reply};
 use crate::miners::{MinerId, Miners};
 use crate::output::{CloseReason, Output};
@@ -38,6 +41,7 @@ use crate::work::Works;
 pub struct Translator {
     config: Config,
     miners: Miners,
+    guard: Guard,
     slots: Slots,
     upstreams: Upstreams,
     works: Works,
@@ -71,6 +75,7 @@ impl Translator {
         Self {
             upstreams: Upstreams::new(now, &config, seed),
             miners: Miners::default(),
+            guard: Guard::new(now, config.guard, config.max_miners),
             slots: Slots::new(config.first_slot),
             works: Works::default(),
             job_serial: 0,
@@ -89,14 +94,20 @@ impl Translator {
         }
     }
 
-    /// Takes a new connection; `None` where there is no room for it.
+    /// Takes a new connection; `None` where it is refused, which [`Event::LimitMet`] tells.
     pub fn handle_miner_connected(&mut self, now: Instant, peer: SocketAddr) -> Option<MinerId> {
-        if self.stopping || self.miners.len() >= self.config.max_miners {
+        if self.stopping {
             return None;
         }
+        if let Err(limit) = self.guard.admit(now, peer.ip(), self.miners.len()) {
+            self.meet(now, peer.ip(), limit);
+            return None;
+        }
+        let miner = Miner::new(now, peer, &self.config.difficulty);
+        let id = self.miners.insert(miner)?;
+        self.guard.opened(now, peer.ip());
         self.statistics.miners_connected += 1;
-        self.miners
-            .insert(Miner::new(now, peer, &self.config.difficulty))
+        Some(id)
     }
 
     /// Takes the end of a connection that the miner or the network ended.
@@ -165,7 +176,7 @@ impl Translator {
         reply::error(replies, call, error.reject_code(), &error.to_string());
         if error.method.as_deref() == Some("mining.submit") {
             self.statistics.shares_submitted += 1;
-            self.count_refusal(id, Refusal::Malformed);
+            self.count_refusal(now, id, Refusal::Malformed);
         }
     }
 
@@ -174,6 +185,13 @@ impl Translator {
         let Some(miner) = self.remove_miner(now, id) else {
             return;
         };
+        if let Some(label) = reason.label() {
+            self.meet(
+                now,
+                miner.peer.ip(),
+                Limit::Closed(label, reason.to_string()),
+            );
+        }
         let worker = miner.worker_name().to_owned();
         self.outputs.push_back(Output::CloseMiner {
             miner: id,
@@ -275,6 +293,7 @@ impl Translator {
 
     fn remove_miner(&mut self, now: Instant, id: MinerId) -> Option<Miner> {
         let miner = self.miners.remove(id)?;
+        self.guard.closed(now, miner.peer.ip());
         self.mining -= u64::from(miner.is_mining());
         match (miner.slot(), miner.last_work) {
             (Some(slot), Some(_)) => self.slots.give_back(now, slot, self.job_serial),

@@ -32,6 +32,9 @@ impl Translator {
         self.job_serial += 1;
         self.statistics.jobs += 1;
         self.works.make(now, job);
+        if clean_jobs {
+            self.guard.note_clean_work(now);
+        }
         let miners = self.fan_out(now, clean_jobs);
         if moved {
             let upstream = self.upstream_name(id);

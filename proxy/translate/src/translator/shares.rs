@@ -24,7 +24,7 @@ impl Translator {
         replies: &mut Vec<u8>,
     ) {
         self.statistics.shares_submitted += 1;
-        match self.judge(id, submit) {
+        match self.judge(now, id, submit) {
             Ok((share, job)) => {
                 reply::result_true(replies, call);
                 if share.for_upstream {
@@ -34,13 +34,21 @@ impl Translator {
             }
             Err(refusal) => {
                 reply::error(replies, call, refusal.code(), &refusal.to_string());
-                self.count_refusal(id, refusal);
+                self.count_refusal(now, id, refusal);
             }
         }
     }
 
-    fn judge(&mut self, id: MinerId, submit: &Submit) -> Result<(GoodShare, Arc<Job>), Refusal> {
+    fn judge(
+        &mut self,
+        now: Instant,
+        id: MinerId,
+        submit: &Submit,
+    ) -> Result<(GoodShare, Arc<Job>), Refusal> {
         let miner = self.miners.get_mut(id).ok_or(Refusal::NotSubscribed)?;
+        if let Some(left) = miner.conduct.pause_left(now) {
+            return Err(Refusal::Paused(left.as_secs().max(1)));
+        }
         let terms = miner.terms(&self.config)?;
         miner.identity(&submit.worker)?;
         let (work, job) = match self.works.find(&submit.job_id) {
@@ -103,6 +111,8 @@ impl Translator {
             return;
         };
         miner.shares_accepted += 1;
+        miner.conduct.note_good(now);
+        self.guard.note_good(now, miner.peer.ip());
         let current = miner.assigned.difficulty();
         miner.vardiff.note(share.credit, current);
         // Only a miner that floods is not left to the next look at all miners.
@@ -112,7 +122,7 @@ impl Translator {
         }
     }
 
-    pub(super) fn count_refusal(&mut self, id: MinerId, refusal: Refusal) {
+    pub(super) fn count_refusal(&mut self, now: Instant, id: MinerId, refusal: Refusal) {
         *self
             .statistics
             .shares_rejected
@@ -127,5 +137,6 @@ impl Translator {
             worker => worker.to_owned(),
         };
         self.event(Event::ShareRefused { worker, refusal });
+        self.note_refusal(now, id, &refusal);
     }
 }

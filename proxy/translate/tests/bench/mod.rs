@@ -19,8 +19,8 @@ use sv2::bitcoin::{Difficulty, VersionMask};
 use sv2::message::Message;
 use sv2::tlv::UserIdentity;
 use translate::{
-    CloseReason, Config, DifficultyPolicy, Event, Fault, MinerId, Output, Statistics, Translator,
-    UpstreamConfig, UpstreamId,
+    CloseReason, Config, DifficultyPolicy, Event, Fault, GuardPolicy, MinerId, Output, Statistics,
+    Translator, UpstreamConfig, UpstreamId,
 };
 
 pub use hashing::{Found, grind, grind_where, hash_of};
@@ -55,6 +55,13 @@ pub fn config() -> Config {
         retry_max: Duration::from_secs(60),
         release_after: None,
         max_miners: 100,
+        guard: GuardPolicy {
+            max_miners_per_address: 100,
+            invalid_shares_pause: Some(90),
+            pause: Duration::from_secs(10),
+            invalid_shares_ban: Some(95),
+            ban: Duration::from_secs(600),
+        },
         first_slot: 0,
         seed: [7; 32],
     }
@@ -130,22 +137,30 @@ impl Bench {
 
     pub fn try_connect(&mut self) -> Option<usize> {
         let number = u16::try_from(self.rigs.len()).unwrap();
-        let peer = SocketAddr::from(([192, 0, 2, 1], 1_024 + number));
-        let id = self.brain.handle_miner_connected(self.now, peer)?;
-        self.rigs.push(Rig::new(id));
+        self.try_connect_from(SocketAddr::from(([192, 0, 2, 1], 1_024 + number)))
+    }
+
+    pub fn try_connect_from(&mut self, peer: SocketAddr) -> Option<usize> {
+        let id = self.brain.handle_miner_connected(self.now, peer);
+        self.rigs.extend(id.map(Rig::new));
         self.act();
-        Some(self.rigs.len() - 1)
+        id.map(|_| self.rigs.len() - 1)
     }
 
     /// A miner that configured, subscribed and authorized.
     pub fn start_miner(&mut self, worker: &str) -> usize {
         let rig = self.connect();
+        self.set_up(rig, worker);
+        rig
+    }
+
+    /// The usual set-up of a connection.
+    pub fn set_up(&mut self, rig: usize, worker: &str) {
         self.say(rig, CONFIGURE);
         self.say(rig, SUBSCRIBE);
         let authorize =
             format!(r#"{{"id":3,"method":"mining.authorize","params":["{worker}","x"]}}"#);
         self.say(rig, &authorize);
-        rig
     }
 
     /// Sends a line; gives what came back, reply and work alike.

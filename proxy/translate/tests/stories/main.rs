@@ -15,6 +15,7 @@
 mod bench;
 
 mod jobs;
+mod limits;
 mod properties;
 mod set_up;
 mod shares;
