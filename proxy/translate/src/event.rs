@@ -286,27 +286,33 @@ impl fmt::Display for Event {
             Self::ShareRefused { worker, refusal } => {
                 write!(f, "{worker:?}: share refused: {refusal}")
             }
-            Self::LimitMet {
-                address,
-                limit,
-                unsaid,
-            } => {
-                write!(f, "{address}: {limit}")?;
-                if *unsaid > 0 {
-                    write!(f, "; {unsaid} more times before")?;
-                }
-                Ok(())
-            }
+            Self::LimitMet { .. } => self.fmt_limit(f),
             Self::MinerClosed {
                 peer,
                 worker,
                 reason,
-            } => {
-                write!(f, "closed {peer} ({worker:?}): {reason}")
-            }
+            } => write!(f, "closed {peer} ({worker:?}): {reason}"),
             Self::MinerLeft { peer, worker } => {
                 write!(f, "{peer} ({worker:?}) closed its connection")
             }
+        }
+    }
+}
+
+impl Event {
+    fn fmt_limit(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::LimitMet {
+            address,
+            limit,
+            unsaid,
+        } = self
+        else {
+            return Ok(());
+        };
+        write!(f, "{address}: {limit}")?;
+        match unsaid {
+            0 => Ok(()),
+            unsaid => write!(f, "; {unsaid} more times before"),
         }
     }
 }
