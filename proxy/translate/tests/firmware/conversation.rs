@@ -20,7 +20,7 @@
 //! |---|---|
 //! | `{session}` | 16 hex digits, the same all over a connection; in a line sent, the one heard last |
 //! | `{job}` | up to 8 hex digits, never heard before; in a share, the newest |
-//! | `{ntime}` | 8 hex digits; rises with every notify of a block; in a share, the newest notify's |
+//! | `{ntime}` | 8 hex digits; rises with every notify of the same job; in a share, the newest notify's |
 //! | `{prevhash}` | 64 hex digits; another one exactly when the pool found a new block |
 //! | `{coinb1}`, `{coinb2}` | whole bytes in hex, at least one |
 //! | `{branches}` | any number of hashes of 64 hex digits, in quotes, with commas between |
@@ -58,15 +58,6 @@ impl Conversation {
         Self::parse(path, &text)
     }
 
-    /// Reads every file of a folder, in the order of their names.
-    pub(crate) fn read_all(folder: &Path) -> Result<Vec<Self>, String> {
-        let entries = std::fs::read_dir(folder);
-        let entries = entries.map_err(|error| format!("{}: {error}", folder.display()))?;
-        let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
-        paths.sort();
-        paths.iter().map(|path| Self::read(path)).collect()
-    }
-
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, String> {
         let mut lines = (1..).zip(text.lines()).filter(|(_, line)| {
             let line = line.trim();
@@ -79,11 +70,14 @@ impl Conversation {
         };
         let (firmware, source) = (header("firmware"), header("source"));
         let place = path.display();
-        let firmware = firmware.ok_or_else(|| format!("{place}: begins without `firmware: NAME`"))?;
+        let firmware =
+            firmware.ok_or_else(|| format!("{place}: begins without `firmware: NAME`"))?;
         source.ok_or_else(|| format!("{place}: goes on without `source: WORDS`"))?;
         let steps = lines.map(|(number, line)| match Step::parse(line) {
             Some(step) => Ok((number, step)),
-            None => Err(format!("{place}:{number}: no step of a conversation: {line}")),
+            None => Err(format!(
+                "{place}:{number}: no step of a conversation: {line}"
+            )),
         });
         Ok(Self {
             path: path.to_owned(),
@@ -95,14 +89,6 @@ impl Conversation {
     /// Names a line, as editors understand it.
     pub(crate) fn place(&self, line: usize) -> String {
         format!("{}:{line}", self.path.display())
-    }
-
-    /// Gives the lines that the miner sends, shares not among them.
-    pub(crate) fn said(&self) -> impl Iterator<Item = &str> {
-        self.steps.iter().filter_map(|(_, step)| match step {
-            Step::Say(line) => Some(line.as_str()),
-            _ => None,
-        })
     }
 }
 
@@ -178,10 +164,7 @@ pub(crate) fn matched<'a>(expected: &'a str, heard: &'a str) -> Option<Vec<(&'a 
 }
 
 /// Puts values in the places of names; `Err` with the name that has none.
-pub(crate) fn filled(
-    line: &str,
-    value: impl Fn(&str) -> Option<String>,
-) -> Result<String, String> {
+pub(crate) fn filled(line: &str, value: impl Fn(&str) -> Option<String>) -> Result<String, String> {
     let pieces = pieces(line);
     let pieces = pieces.iter().map(|piece| match piece {
         Piece::Text(text) => Ok((*text).to_owned()),

@@ -14,9 +14,9 @@ use super::conversation::{Conversation, Step, filled, is_hex, matched};
 /// The pool's difficulty wherever a conversation is played.
 pub(crate) const POOL: f64 = 1.0 / 1_048_576.0;
 
-/// The highest difficulty at which a share is really found, in a million hashes. Above it the share is one that only
-/// the pool's difficulty wants; it is paid for and counts all the same.
-const FEASIBLE: f64 = 1.0 / 4_096.0;
+/// The hardest share that is really found, in half a million hashes. Where a miner's difficulty is higher, its shares
+/// are such as only the pool's difficulty wants; they are paid for, so they count all the same.
+const HARDEST: f64 = 1.0 / 8_192.0;
 
 /// Where a conversation is played.
 pub(crate) trait Place {
@@ -79,7 +79,7 @@ pub(crate) fn play(conversation: &Conversation, place: &mut impl Place) -> Resul
             Step::Reconnect => {
                 player.nothing_more(*line)?;
                 player.place.reconnect();
-                player.miner = Miner::default();
+                player.starts_over();
             }
         }
     }
@@ -105,7 +105,6 @@ struct Miner {
 struct Earlier {
     session: Option<String>,
     jobs: HashSet<String>,
-    ntime: u32,
     prev_hash: Option<String>,
     new_block: bool,
     shares: u32,
@@ -121,6 +120,12 @@ struct Player<'a, P> {
 impl<P: Place> Player<'_, P> {
     fn at(&self, line: usize, words: &str) -> String {
         format!("{}: {words}", self.conversation.place(line))
+    }
+
+    /// On a new connection the job ids and times of the one before may come again.
+    fn starts_over(&mut self) {
+        self.miner = Miner::default();
+        self.earlier.jobs.clear();
     }
 
     fn nothing_more(&mut self, line: usize) -> Result<(), String> {
@@ -214,6 +219,13 @@ impl<P: Place> Player<'_, P> {
                 if miner.difficulty.is_none() {
                     return Err("work before a difficulty".into());
                 }
+                if miner
+                    .work
+                    .as_ref()
+                    .is_some_and(|before| !follows(before, &work))
+                {
+                    return Err("the time does not rise".into());
+                }
                 (miner.difficulty_waits, miner.mask_waits) = (false, false);
                 miner.work = Some(*work);
             }
@@ -231,24 +243,17 @@ impl<P: Place> Player<'_, P> {
                 let short = (1..=8).contains(&value.len()) && is_hex(value, value.len());
                 short && earlier.jobs.insert(value.to_owned())
             }
-            "ntime" => {
-                let ntime = u32::from_str_radix(value, 16).unwrap_or_default();
-                let before = std::mem::replace(&mut earlier.ntime, ntime);
-                is_hex(value, 8) && ntime > before
-            }
             "prevhash" => {
                 let before = earlier.prev_hash.replace(value.to_owned());
                 let is_new = before.as_deref() != Some(value);
                 let must_be_new = std::mem::take(&mut earlier.new_block) || before.is_none();
-                // Times of another block begin anew.
-                earlier.ntime = if is_new { 0 } else { earlier.ntime };
                 is_hex(value, 64) && is_new == must_be_new
             }
             "coinb1" | "coinb2" => {
-                !value.is_empty() && value.len() % 2 == 0 && is_hex(value, value.len())
+                !value.is_empty() && value.len().is_multiple_of(2) && is_hex(value, value.len())
             }
             "branches" => value.is_empty() || value.split(',').all(is_quoted_hash),
-            "version" | "nbits" => is_hex(value, 8),
+            "version" | "nbits" | "ntime" => is_hex(value, 8),
             _ => false,
         };
         match holds {
@@ -267,7 +272,8 @@ impl<P: Place> Player<'_, P> {
         self.nothing_more(line)?;
         let share = self.find(words.contains("{bits}"));
         let share = share.ok_or_else(|| self.at(line, "there is nothing to mine"))?;
-        let share = filled(words, |name| share.value(name)).map_err(|words| self.at(line, &words))?;
+        let share =
+            filled(words, |name| share.value(name)).map_err(|words| self.at(line, &words))?;
         self.miner.pipelined = false;
         self.place.send(&[share]);
         let [reply @ (number, Step::Hear(expected)), then @ ..] = then else {
@@ -287,12 +293,16 @@ impl<P: Place> Player<'_, P> {
         self.earlier.shares += 1;
         let miner = &self.miner;
         let (work, subscribed) = (miner.work.as_ref()?, miner.subscribed.as_ref()?);
-        let difficulty = miner.difficulty.filter(|difficulty| *difficulty <= FEASIBLE);
-        let target = Target::from_difficulty(Difficulty::new(difficulty.unwrap_or(POOL)).ok()?);
+        let difficulty = Difficulty::new(miner.difficulty?.min(HARDEST)).ok()?;
+        let target = Target::from_difficulty(difficulty);
         let mut extranonce2 = vec![0; usize::from(subscribed.extranonce2_size)];
         *extranonce2.last_mut()? = u8::try_from(self.earlier.shares).ok()?;
         // The lowest bit of the mask.
-        let bits = if rolls_version { miner.mask & miner.mask.wrapping_neg() } else { 0 };
+        let bits = if rolls_version {
+            miner.mask & miner.mask.wrapping_neg()
+        } else {
+            0
+        };
         let coinbase = [
             &*work.coinb1,
             subscribed.extranonce1.as_bytes(),
@@ -345,11 +355,22 @@ impl Share {
     }
 }
 
+/// Tells whether a notify's time suits the one before it: the same job comes with a later one.
+fn follows(before: &Notify, work: &Notify) -> bool {
+    let coinbase = |work: &Notify| (work.coinb1.clone(), work.coinb2.clone());
+    let same_block = before.prev_hash == work.prev_hash;
+    let same_transactions = before.merkle_path == work.merkle_path;
+    let same_job = same_block && same_transactions && coinbase(before) == coinbase(work);
+    !same_job || work.ntime > before.ntime
+}
+
 fn is_reply(line: &str) -> bool {
     !line.contains("\"method\":")
 }
 
 fn is_quoted_hash(text: &str) -> bool {
-    let inside = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    let inside = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'));
     inside.is_some_and(|digits| is_hex(digits, 64))
 }
