@@ -4,6 +4,7 @@
 
 mod appliance {
     mod commands;
+    mod firmware;
     mod hostile_miners;
     mod hostile_pools;
     mod judge;
