@@ -14,7 +14,7 @@ use futures_lite::future;
 use sv1::{CallError, Incoming};
 use sv2::message::Message;
 use translate::{
-    CloseReason, MinerId, MinerStatistics, Output, Statistics, Translator, UpstreamId,
+    CloseReason, ListenerId, MinerId, MinerStatistics, Output, Statistics, Translator, UpstreamId,
 };
 
 use crate::config::Limits;
@@ -303,7 +303,10 @@ impl Driver {
 /// Miners.
 impl Driver {
     fn miner_connected(&mut self, now: Instant, stream: TcpStream, peer: SocketAddr) {
-        let Some(miner) = self.translator.handle_miner_connected(now, peer) else {
+        let Some(miner) = self
+            .translator
+            .handle_miner_connected(now, peer, ListenerId::default())
+        else {
             // The translator says why.
             return;
         };

@@ -71,6 +71,7 @@ fn values_are_read_in_their_units() {
         shares_per_minute: 0.5,
         start: Some(512.0),
         min: 0.25,
+        asked_min: 0.25,
         max: Some(524_288.0),
         vardiff: true,
     };
@@ -251,7 +252,7 @@ fn difficulties_are_numbers_above_zero() {
         &[
             "f:8: difficulty.shares_per_minute: expected a number from 0.1 to 600, found 0",
             "f:9: difficulty.start: expected \"measured\" or a difficulty above 0, from 2^-32 to 2^63, found \"fast\"",
-            "f:10: difficulty.min: expected a difficulty above 0, from 2^-32 to 2^63, found 0",
+            "f:10: difficulty.min: expected \"usual\" or a difficulty above 0, from 2^-32 to 2^63, found 0",
             "f:11: difficulty.max: expected \"none\" or a difficulty above 0, from 2^-32 to 2^63, found inf",
             "f:12: difficulty.vardiff: expected true or false, found 1",
         ],

@@ -1,8 +1,11 @@
 //! What the operator decides for the brain.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sv2::bitcoin::{Difficulty, VersionMask};
+
+use crate::worker::UserTemplate;
 
 use crate::guard::GuardPolicy;
 
@@ -15,8 +18,12 @@ const MAX_ASKED: f64 = (1_u64 << 40) as f64;
 pub struct Config {
     /// Upstreams in order of preference; at least one.
     pub upstreams: Vec<UpstreamConfig>,
-    /// How hard the miners' work is.
+    /// How hard the miners' work is, where their listener does not say.
     pub difficulty: DifficultyPolicy,
+    /// Ports for miners; a [`ListenerId`] is a place here.
+    pub listeners: Vec<ListenerConfig>,
+    /// Last known difficulties of workers from an earlier run, those noted last at the end.
+    pub worker_difficulties: Vec<(Box<str>, Difficulty)>,
     /// Version bits that miners may roll (BIP-0310), unless a job forbids rolling.
     pub version_mask: VersionMask,
     /// Bytes of extranonce that a miner rolls itself, 4 to 8.
@@ -60,6 +67,31 @@ pub struct UpstreamConfig {
     pub port: u16,
 }
 
+/// The port that a miner came in on, by its place in the configuration.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListenerId(pub usize);
+
+/// One port for miners, as far as the brain is concerned.
+#[derive(Debug, Clone)]
+pub struct ListenerConfig {
+    /// How hard its miners' work is.
+    pub difficulty: DifficultyPolicy,
+    /// What the pool is told as a worker's name.
+    pub user: UserTemplate,
+}
+
+impl Config {
+    /// Gives each listener; one that nobody configured is as the rest of the configuration says.
+    pub(crate) fn shared_listeners(&self) -> (Arc<ListenerConfig>, Vec<Arc<ListenerConfig>>) {
+        let usual = ListenerConfig {
+            difficulty: self.difficulty,
+            user: UserTemplate::default(),
+        };
+        let listeners = self.listeners.iter().cloned().map(Arc::new);
+        (Arc::new(usual), listeners.collect())
+    }
+}
+
 /// How hard the miners' work is.
 #[derive(Debug, Clone, Copy)]
 pub struct DifficultyPolicy {
@@ -69,6 +101,8 @@ pub struct DifficultyPolicy {
     pub start: Option<Difficulty>,
     /// Lowest difficulty that a miner gets.
     pub min: Difficulty,
+    /// Lowest difficulty that a miner gets that asked for one below `min`; above `min` it means nothing.
+    pub asked_min: Difficulty,
     /// Highest difficulty that a miner gets.
     pub max: Option<Difficulty>,
     /// Whether the difficulty follows the measured hashrate.
@@ -113,6 +147,7 @@ mod tests {
             shares_per_minute: 12.0,
             start: None,
             min: difficulty(min),
+            asked_min: difficulty(min),
             max: max.map(difficulty),
             vardiff: true,
         };

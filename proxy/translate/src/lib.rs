@@ -13,7 +13,7 @@
 //! | whose jobs do the miners work on? | `upstreams.rs` |
 //! | which bytes is a job for miners? | `work.rs`, `job.rs` |
 //! | whose extranonce is whose? | `slot.rs` |
-//! | how hard is a miner's work? | `vardiff.rs`, `assigned.rs` |
+//! | how hard is a miner's work? | `miner/start.rs`, `vardiff.rs`, `assigned.rs`, `known.rs` |
 //! | which firmware needs another answer? | `firmware.rs` |
 //! | who may come in, who is paused or banned? | `guard.rs` |
 
@@ -25,6 +25,7 @@ mod event;
 mod firmware;
 mod guard;
 mod job;
+mod known;
 mod miner;
 mod miners;
 mod output;
@@ -41,10 +42,11 @@ mod vardiff;
 mod work;
 mod worker;
 
-pub use config::{Config, DifficultyPolicy, UpstreamConfig};
+pub use config::{Config, DifficultyPolicy, ListenerConfig, ListenerId, UpstreamConfig};
 pub use event::{Event, Severity};
 pub use firmware::{Firmware, Mark, ReconnectForm};
 pub use guard::{GuardPolicy, Limit};
+pub use known::MAX_KNOWN_WORKERS;
 pub use miners::MinerId;
 pub use output::{CloseReason, Delivery, Output};
 pub use refusal::Refusal;
@@ -53,3 +55,4 @@ pub use statistics::{MinerStatistics, Statistics, UpstreamStatistics};
 pub use translator::Translator;
 pub use upstream::{Fault, UpstreamId, Violation};
 pub use work::Notify;
+pub use worker::{TemplateError, UserTemplate};

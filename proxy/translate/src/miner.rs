@@ -1,8 +1,10 @@
 //! A miner's session: what it said in whatever order, and what follows for its work.
 
 pub(crate) mod setup;
+mod start;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use sv1::Id;
@@ -10,7 +12,7 @@ use sv2::bitcoin::{Difficulty, VersionMask};
 use sv2::tlv::UserIdentity;
 
 use crate::assigned::Assigned;
-use crate::config::{Config, DifficultyPolicy};
+use crate::config::{Config, ListenerConfig};
 use crate::firmware::Firmware;
 use crate::guard::Conduct;
 use crate::refusal::Refusal;
@@ -19,6 +21,8 @@ use crate::slot::Slot;
 use crate::statistics::MinerStatistics;
 use crate::vardiff::Vardiff;
 use crate::work::WorkId;
+
+use self::start::PasswordWish;
 
 /// Hashes that a share of difficulty 1 takes on average.
 pub(crate) const HASHES_PER_DIFFICULTY: f64 = 4_294_967_296.0;
@@ -33,6 +37,7 @@ const MAX_USER: usize = 255;
 #[derive(Debug)]
 pub(crate) struct Miner {
     pub(crate) peer: SocketAddr,
+    pub(crate) listener: Arc<ListenerConfig>,
     pub(crate) connected: Instant,
     pub(crate) last_line: Instant,
     pub(crate) conduct: Conduct,
@@ -44,6 +49,12 @@ pub(crate) struct Miner {
     announced_mask: Option<VersionMask>,
     /// The miner's own floor (BIP-0310 minimum-difficulty).
     minimum: Option<Difficulty>,
+    /// What the password asks for.
+    password_wish: Option<PasswordWish>,
+    /// Whether the miner asked for a difficulty below what others get.
+    asks_fractions: bool,
+    /// What its worker mined at before.
+    known: Option<Difficulty>,
     /// The last wish, so that a repeated one changes nothing.
     suggested: Option<Difficulty>,
     /// A wish that waits for the next look at all miners, because one was granted since the last.
@@ -86,7 +97,7 @@ pub(crate) enum Outcome {
 }
 
 impl Miner {
-    pub(crate) fn new(now: Instant, peer: SocketAddr, policy: &DifficultyPolicy) -> Self {
+    pub(crate) fn new(now: Instant, peer: SocketAddr, listener: Arc<ListenerConfig>) -> Self {
         Self {
             peer,
             connected: now,
@@ -97,12 +108,16 @@ impl Miner {
             version_mask: None,
             announced_mask: None,
             minimum: None,
+            password_wish: None,
+            asks_fractions: false,
+            known: None,
             suggested: None,
             waiting_wish: None,
             wish_granted: false,
-            assigned: Assigned::new(policy.start()),
+            assigned: Assigned::new(listener.difficulty.start()),
             vardiff: Vardiff::new(now),
             hashrate: 0.0,
+            listener,
             last_work: None,
             shares_accepted: 0,
             shares_rejected: 0,
@@ -173,15 +188,6 @@ impl Miner {
     /// Tells which firmware the miner is, where that is known.
     pub(crate) fn firmware(&self) -> Option<&'static Firmware> {
         self.subscription.as_ref()?.firmware
-    }
-
-    /// Brings a difficulty within the operator's bounds, the miner's own floor and its firmware's.
-    pub(crate) fn clamp(&self, policy: &DifficultyPolicy, wish: Difficulty) -> Difficulty {
-        let least = self.firmware().and_then(Firmware::least_difficulty);
-        [self.minimum, least]
-            .into_iter()
-            .flatten()
-            .fold(policy.clamp(wish), Difficulty::max)
     }
 
     /// Notes that the first work goes out: only now there is something to measure.

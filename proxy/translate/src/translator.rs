@@ -23,9 +23,10 @@ use sv1::{CallError, Incoming, Request, reply};
 use sv2::bitcoin::Difficulty;
 use sv2::message::Message;
 
-use crate::config::Config;
+use crate::config::{Config, ListenerConfig, ListenerId};
 use crate::event::Event;
 use crate::guard::{Guard, Limit};
+use crate::known::KnownDifficulties;
 use crate::miner::{Miner, Reply};
 use crate::miners::{MinerId, Miners};
 use crate::output::{CloseReason, Output};
@@ -40,6 +41,9 @@ use crate::work::Works;
 #[derive(Debug)]
 pub struct Translator {
     config: Config,
+    /// The usual listener, and each that is configured.
+    listeners: (Arc<ListenerConfig>, Vec<Arc<ListenerConfig>>),
+    known: KnownDifficulties,
     miners: Miners,
     guard: Guard,
     slots: Slots,
@@ -72,8 +76,14 @@ impl Translator {
     pub fn new(now: Instant, config: Config) -> Self {
         let [s0, s1, s2, s3, s4, s5, s6, s7, ..] = config.seed;
         let seed = u64::from_le_bytes([s0, s1, s2, s3, s4, s5, s6, s7]);
+        let mut known = KnownDifficulties::default();
+        for (worker, difficulty) in &config.worker_difficulties {
+            known.note(worker, *difficulty);
+        }
         Self {
             upstreams: Upstreams::new(now, &config, seed),
+            listeners: config.shared_listeners(),
+            known,
             miners: Miners::default(),
             guard: Guard::new(now, config.guard, config.max_miners),
             slots: Slots::new(config.first_slot),
@@ -94,8 +104,13 @@ impl Translator {
         }
     }
 
-    /// Takes a new connection; `None` where it is refused, which [`Event::LimitMet`] tells.
-    pub fn handle_miner_connected(&mut self, now: Instant, peer: SocketAddr) -> Option<MinerId> {
+    /// Takes a new connection on a listener; `None` where it is refused, which [`Event::LimitMet`] tells.
+    pub fn handle_miner_connected(
+        &mut self,
+        now: Instant,
+        peer: SocketAddr,
+        listener: ListenerId,
+    ) -> Option<MinerId> {
         if self.stopping {
             return None;
         }
@@ -103,7 +118,9 @@ impl Translator {
             self.meet(now, peer.ip(), limit);
             return None;
         }
-        let miner = Miner::new(now, peer, &self.config.difficulty);
+        let (usual, listeners) = &self.listeners;
+        let listener = listeners.get(listener.0).unwrap_or(usual);
+        let miner = Miner::new(now, peer, Arc::clone(listener));
         let id = self.miners.insert(miner)?;
         self.guard.opened(now, peer.ip());
         self.statistics.miners_connected += 1;
@@ -287,6 +304,14 @@ impl Translator {
         self.miners.iter().map(|(_, miner)| miner.statistics())
     }
 
+    /// Gives the difficulties that workers mine at or last mined at, those noted last at the end: what
+    /// [`Config::worker_difficulties`] takes at the next start.
+    pub fn worker_difficulties(&self) -> impl Iterator<Item = (&str, Difficulty)> {
+        let miners = self.miners.iter();
+        let now = miners.filter_map(|(_, miner)| Some((miner.worker_name(), miner.learnt()?)));
+        self.known.iter().chain(now)
+    }
+
     fn event(&mut self, event: Event) {
         self.outputs.push_back(Output::Event(event));
     }
@@ -295,6 +320,9 @@ impl Translator {
         let miner = self.miners.remove(id)?;
         self.guard.closed(now, miner.peer.ip());
         self.mining -= u64::from(miner.is_mining());
+        if let Some(difficulty) = miner.learnt() {
+            self.known.note(miner.worker_name(), difficulty);
+        }
         match (miner.slot(), miner.last_work) {
             (Some(slot), Some(_)) => self.slots.give_back(now, slot, self.job_serial),
             (Some(slot), None) => self.slots.give_back_unused(slot),

@@ -6,11 +6,11 @@ use sv1::{
 };
 use sv2::bitcoin::{Difficulty, Target, VersionMask};
 
+use super::start::PasswordWish;
 use super::{MAX_USER, MAX_WORKERS, Miner, Outcome, Reply, Subscription, Worker};
 use crate::config::Config;
 use crate::firmware::Firmware;
 use crate::slot::Slot;
-use crate::worker;
 
 /// Answer to `client.get_version`.
 const VERSION: &str = concat!("millrace/", env!("CARGO_PKG_VERSION"));
@@ -35,7 +35,9 @@ impl Miner {
         match request {
             Request::Configure(configure) => self.configure(&configure, config, reply),
             Request::Subscribe(subscribe) => self.subscribe(subscribe, config, new_session, reply),
-            Request::Authorize { user, .. } => self.authorize(user, reply),
+            Request::Authorize { user, password } => {
+                self.authorize(user, password.as_deref(), reply)
+            }
             Request::SuggestDifficulty(wish) => match Difficulty::new(wish) {
                 Ok(wish) => self.suggest(wish, reply),
                 Err(error) => refuse(reply, &error.to_string()),
@@ -80,7 +82,7 @@ impl Miner {
         let mut granted = ConfigureReply::granting(configure, offered.bits());
         let minimum = configure.minimum_difficulty.map(Difficulty::new);
         let minimum = minimum.and_then(Result::ok).map(ceil_power_of_two);
-        let too_high = minimum.is_some_and(|minimum| minimum > config.difficulty.most());
+        let too_high = minimum.is_some_and(|minimum| minimum > self.listener.difficulty.most());
         if too_high {
             granted.minimum_difficulty = Some(false);
         }
@@ -124,7 +126,7 @@ impl Miner {
                 user_agent,
             });
             // It has no work yet, and only now it is known what is too easy for it.
-            let difficulty = self.clamp(&config.difficulty, self.assigned.difficulty());
+            let difficulty = self.clamp(self.assigned.difficulty());
             self.assigned.start_at(difficulty);
         }
         let Some(subscription) = &self.subscription else {
@@ -144,7 +146,7 @@ impl Miner {
     }
 
     /// Any name is welcome: the pool pays the account of the channel, the name tells machines apart.
-    fn authorize(&mut self, user: Box<str>, reply: Reply<'_>) -> Outcome {
+    fn authorize(&mut self, user: Box<str>, password: Option<&str>, reply: Reply<'_>) -> Outcome {
         let was_mining = self.is_mining();
         if user.len() > MAX_USER {
             return refuse(reply, "the user name is longer than 255 bytes");
@@ -154,15 +156,21 @@ impl Miner {
                 return refuse(reply, "too many workers on one connection");
             }
             self.workers.push(Worker {
-                identity: worker::identity(&user),
+                identity: self.listener.user.identity(&user, self.peer),
                 name: user,
             });
         }
         reply::result_true(reply.out, reply.id);
-        if self.is_mining() && !was_mining {
-            Outcome::Ready
-        } else {
-            Outcome::Done
+        let asked = password.and_then(PasswordWish::of);
+        let news = asked.filter(|_| asked != self.password_wish);
+        if let Some(wish) = news {
+            self.password_wish = asked;
+            self.asks(wish.difficulty());
+        }
+        match news {
+            _ if self.is_mining() && !was_mining => Outcome::Ready,
+            Some(wish) if was_mining => self.wish(wish.difficulty()),
+            _ => Outcome::Done,
         }
     }
 
@@ -172,8 +180,10 @@ impl Miner {
         if self.suggested == Some(wish) {
             return Outcome::Done;
         }
+        self.asks(wish);
+        let first = self.outranks_suggestion();
         self.suggested = Some(wish);
-        self.wish(wish)
+        self.wish(first.unwrap_or(wish))
     }
 
     /// Grants one wish between two looks at all miners; of more the last waits for the next look. So nobody gets a

@@ -42,12 +42,12 @@ impl Translator {
             }
             match measuring {
                 true => {
-                    let wish = miner.measured_wish(now, &policy);
+                    let wish = miner.measured_wish(now);
                     changes.extend(wish.map(|difficulty| (id, difficulty)));
                 }
                 false => miner.vardiff.skip(now),
             }
-            miner.estimate_hashrate(&policy);
+            miner.estimate_hashrate();
             hashrate += miner.hashrate;
             hardest = hardest.max(Some(miner.assigned.difficulty()));
             wishes.extend(miner.take_waiting_wish().map(|wish| (id, wish)));
@@ -70,7 +70,7 @@ impl Translator {
         let Some(miner) = self.miners.get_mut(id) else {
             return;
         };
-        miner.estimate_hashrate(&policy);
+        miner.estimate_hashrate();
         if self.demand.hashrate == Hashrate::ZERO {
             let hardest = Some(miner.assigned.difficulty());
             self.demand = demand(&policy, miner.hashrate, hardest);
@@ -128,19 +128,17 @@ fn released(miner: &Miner, now: Instant, since: Instant, after: Duration) -> Opt
 
 impl Miner {
     /// Gives the difficulty that the measured rate asks for, where it is another.
-    pub(super) fn measured_wish(
-        &mut self,
-        now: Instant,
-        policy: &DifficultyPolicy,
-    ) -> Option<Difficulty> {
+    pub(super) fn measured_wish(&mut self, now: Instant) -> Option<Difficulty> {
+        let wanted = self.listener.difficulty.shares_per_minute;
         let current = self.assigned.difficulty();
-        let ideal = self.vardiff.wish(now, current, policy.shares_per_minute)?;
-        let difficulty = self.clamp(policy, crate::vardiff::nearest(ideal)?);
-        (policy.vardiff && difficulty != current).then_some(difficulty)
+        let ideal = self.vardiff.wish(now, current, wanted)?;
+        let difficulty = self.clamp(crate::vardiff::nearest(ideal)?);
+        (self.follows_measure() && difficulty != current).then_some(difficulty)
     }
 
     /// Estimates the hashrate. A difficulty that a miner asked for is no evidence of its hashrate.
-    fn estimate_hashrate(&mut self, policy: &DifficultyPolicy) {
+    fn estimate_hashrate(&mut self) {
+        let policy = &self.listener.difficulty;
         let (current, wanted) = (self.assigned.difficulty(), policy.shares_per_minute);
         let believed = match self.vardiff.has_shares() {
             true => current,

@@ -48,6 +48,10 @@ impl Translator {
         let Some(miner) = self.miners.get_mut(id) else {
             return;
         };
+        let known = self.known.find(miner.worker_name());
+        if let Some(difficulty) = miner.start(known) {
+            miner.assigned.start_at(difficulty);
+        }
         let ready = Event::MinerReady {
             peer: miner.peer,
             worker: miner.worker_name().to_owned(),
@@ -63,11 +67,10 @@ impl Translator {
 
     /// Follows a miner's wish for a difficulty, as far as the operator allows.
     pub(super) fn grant(&mut self, now: Instant, id: MinerId, wish: Difficulty) {
-        let policy = self.config.difficulty;
         let Some(miner) = self.miners.get_mut(id) else {
             return;
         };
-        let difficulty = miner.clamp(&policy, wish);
+        let difficulty = miner.clamp(wish);
         self.change_difficulty(now, id, difficulty);
     }
 }

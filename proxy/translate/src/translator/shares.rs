@@ -116,7 +116,7 @@ impl Translator {
         let current = miner.assigned.difficulty();
         miner.vardiff.note(share.credit, current);
         // Only a miner that floods is not left to the next look at all miners.
-        let wish = miner.measured_wish(now, &self.config.difficulty);
+        let wish = miner.measured_wish(now);
         if let Some(difficulty) = wish.filter(|wish| *wish > current) {
             self.change_difficulty(now, id, difficulty);
         }

@@ -19,8 +19,8 @@ use sv2::bitcoin::{Difficulty, VersionMask};
 use sv2::message::Message;
 use sv2::tlv::UserIdentity;
 use translate::{
-    CloseReason, Config, DifficultyPolicy, Event, Fault, GuardPolicy, MinerId, Output, Statistics,
-    Translator, UpstreamConfig, UpstreamId,
+    CloseReason, Config, DifficultyPolicy, Event, Fault, GuardPolicy, ListenerId, MinerId, Output,
+    Statistics, Translator, UpstreamConfig, UpstreamId,
 };
 
 pub use hashing::{Found, grind, grind_where, hash_of};
@@ -41,9 +41,12 @@ pub fn config() -> Config {
             shares_per_minute: 12.0,
             start: Some(difficulty(EASY)),
             min: difficulty(EASY / 1_024.0),
+            asked_min: difficulty(EASY / 1_024.0),
             max: None,
             vardiff: false,
         },
+        listeners: Vec::new(),
+        worker_difficulties: Vec::new(),
         version_mask: VersionMask::BIP_0320,
         extranonce2_size: 4,
         keepalive: Duration::from_secs(30),
@@ -141,7 +144,11 @@ impl Bench {
     }
 
     pub fn try_connect_from(&mut self, peer: SocketAddr) -> Option<usize> {
-        let id = self.brain.handle_miner_connected(self.now, peer);
+        self.try_connect_to(ListenerId(0), peer)
+    }
+
+    pub fn try_connect_to(&mut self, listener: ListenerId, peer: SocketAddr) -> Option<usize> {
+        let id = self.brain.handle_miner_connected(self.now, peer, listener);
         self.rigs.extend(id.map(Rig::new));
         self.act();
         id.map(|_| self.rigs.len() - 1)
