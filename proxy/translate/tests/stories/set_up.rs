@@ -332,8 +332,22 @@ fn a_minimum_difficulty_raises_but_never_lowers() {
 }
 
 #[test]
+fn broken_json_with_an_id_is_answered_and_the_connection_stays() {
+    let (mut bench, rig) = Bench::mining();
+    let heard = bench.say(
+        rig,
+        r#"{"id":7,"method":"mining.submit","params":["farm.rig""#,
+    );
+    assert_eq!(
+        heard,
+        [r#"{"id":7,"result":null,"error":[20,"line is not JSON at byte 53",null]}"#]
+    );
+    assert_eq!(bench.closed(rig), None);
+}
+
+#[test]
 fn a_line_without_an_id_that_cannot_be_read_ends_the_connection() {
-    for line in ["hello", "", "{\"id\":1", "[]", "\u{0}\u{1}"] {
+    for line in ["hello", "", "{\"id\":", "[]", "\u{0}\u{1}"] {
         let mut bench = Bench::with_work(config());
         let rig = bench.connect();
         assert_eq!(bench.say(rig, line).len(), 0, "{line:?}");
