@@ -49,16 +49,7 @@ pub fn parse_call(line: &[u8]) -> Result<Incoming, CallError> {
     if envelope.method.is_none() && (envelope.result.is_some() || envelope.error.is_some()) {
         return Ok(Incoming::Response(Response::parse(id, &envelope)));
     }
-    let method = match method_of(&envelope) {
-        Ok(method) => method,
-        Err(reason) => {
-            return Err(CallError {
-                id: Some(id),
-                method: None,
-                reason,
-            });
-        }
-    };
+    let method = method_of(&envelope, &id)?;
     match Request::parse(&method, envelope.params) {
         Ok(request) => Ok(Incoming::Call { id, request }),
         Err(error) => Err(bad_parameter(id, &method, error)),
@@ -75,16 +66,7 @@ pub fn parse_from_server(line: &[u8]) -> Result<FromServer, CallError> {
     if envelope.method.is_none() && (envelope.result.is_some() || envelope.error.is_some()) {
         return Ok(FromServer::Response(Response::parse(id, &envelope)));
     }
-    let method = match method_of(&envelope) {
-        Ok(method) => method,
-        Err(reason) => {
-            return Err(CallError {
-                id: Some(id),
-                method: None,
-                reason,
-            });
-        }
-    };
+    let method = method_of(&envelope, &id)?;
     let notification = match Notification::parse(&method, envelope.params) {
         Ok(notification) => notification,
         Err(error) => return Err(bad_parameter(id, &method, error)),
@@ -101,11 +83,16 @@ pub fn parse_from_server(line: &[u8]) -> Result<FromServer, CallError> {
     }
 }
 
-fn method_of<'a>(envelope: &Envelope<'a>) -> Result<std::borrow::Cow<'a, str>, Reason> {
-    let json = envelope.method.ok_or(Reason::NoMethod)?;
+fn method_of<'a>(envelope: &Envelope<'a>, id: &Id) -> Result<std::borrow::Cow<'a, str>, CallError> {
+    let wrong = |reason| CallError {
+        id: Some(id.clone()),
+        method: None,
+        reason,
+    };
+    let json = envelope.method.ok_or_else(|| wrong(Reason::NoMethod))?;
     text(json)
         .filter(|_| json.starts_with('"'))
-        .ok_or(Reason::MethodNotText)
+        .ok_or_else(|| wrong(Reason::MethodNotText))
 }
 
 fn bad_parameter(id: Id, method: &str, error: crate::ParameterError) -> CallError {
