@@ -17,6 +17,7 @@ mod bench;
 mod difficulty;
 mod jobs;
 mod limits;
+mod outages;
 mod properties;
 mod set_up;
 mod shares;
