@@ -1,5 +1,6 @@
 //! `millrace run`: the appliance until a signal ends it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -29,9 +30,21 @@ pub fn run(path: &Path) -> Result<(), ExitCode> {
                 statistics.shares_accepted,
                 statistics.new_blocks
             );
+            if !statistics.limits_met.is_empty() {
+                log::info!("limits met: {}", counts(&statistics.limits_met));
+            }
         }
         Ok(())
     })
+}
+
+/// Words counters, each after its label.
+fn counts(counters: &BTreeMap<&str, u64>) -> String {
+    let words = counters.iter();
+    let words: Vec<_> = words
+        .map(|(label, count)| format!("{label} {count}"))
+        .collect();
+    words.join(", ")
 }
 
 fn failed(error: &dyn std::fmt::Display) -> ExitCode {
