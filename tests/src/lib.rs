@@ -9,8 +9,10 @@
     reason = "what is not there in a JSON value reads as null"
 )]
 
+mod build;
 mod config;
 pub mod farm;
+pub mod flood;
 mod pool;
 mod program;
 mod rig;
@@ -20,6 +22,7 @@ mod wire;
 
 use std::time::Duration;
 
+pub use build::build;
 pub use config::ProxyConfig;
 pub use pool::Pool;
 pub use program::{Ended, Program};

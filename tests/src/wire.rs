@@ -1,9 +1,10 @@
 //! A miner's end of a TCP connection, byte by byte: for scripts that no honest miner would follow.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 use crate::PATIENCE;
 
@@ -24,7 +25,24 @@ impl Wire {
     /// Where nobody listens.
     #[must_use]
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("the proxy listens");
+        Self::of(TcpStream::connect(address).expect("the proxy listens"))
+    }
+
+    /// Connects from another address of this machine: all of 127.0.0.0/8 are.
+    ///
+    /// # Panics
+    /// Where nobody listens.
+    #[must_use]
+    pub fn connect_from(source: IpAddr, address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None);
+        let socket = socket.expect("a socket can be made");
+        let bound = socket.bind(&SocketAddr::from((source, 0)).into());
+        bound.expect("the address is this machine's");
+        socket.connect(&address.into()).expect("the proxy listens");
+        Self::of(socket.into())
+    }
+
+    fn of(stream: TcpStream) -> Self {
         let bounded = stream.set_read_timeout(Some(PATIENCE));
         bounded.expect("a timeout can be set");
         // Costs only time where it fails.

@@ -5,6 +5,7 @@
 mod appliance {
     mod commands;
     mod firmware;
+    mod flood;
     mod hostile_miners;
     mod hostile_pools;
     mod judge;

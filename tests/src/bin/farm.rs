@@ -3,11 +3,10 @@
 //! `cargo run --release -p tests --bin farm -- --miners 1000 --for 60s`
 
 use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use millrace::config::parse_duration;
-use serde_json::Value;
 use structopt::StructOpt;
 use tests::farm::Load;
 
@@ -34,7 +33,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let Some(program) = arguments.millrace.or_else(build) else {
+    let Some(program) = arguments.millrace.or_else(tests::build) else {
         eprintln!("millrace cannot be built: give its path with --millrace");
         return ExitCode::FAILURE;
     };
@@ -56,27 +55,4 @@ fn main() -> ExitCode {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     }
-}
-
-/// Builds millrace in the profile of this program, and gives its path in cargo's words.
-fn build() -> Option<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command
-        .args(["build", "--package", "millrace", "--bin", "millrace"])
-        .args(["--message-format", "json-render-diagnostics"])
-        .args((!cfg!(debug_assertions)).then_some("--release"))
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .stderr(Stdio::inherit());
-    let output = command
-        .output()
-        .ok()
-        .filter(|output| output.status.success())?;
-    let lines = output.stdout.split(|byte| *byte == b'\n');
-    let messages = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
-    let programs = messages.filter_map(|message| {
-        let program = message.get("executable")?.as_str()?;
-        Some(PathBuf::from(program))
-    });
-    programs.reduce(|_, newest| newest)
 }
