@@ -183,6 +183,8 @@ pub(crate) fn brain_config(
         setup_timeout: config.limits.setup_timeout,
         idle_timeout: config.limits.idle_timeout,
         upstream_setup_timeout: config.limits.upstream_setup_timeout,
+        upstream_probe_after: config.limits.upstream_probe_after,
+        upstream_probe_timeout: config.limits.upstream_probe_timeout,
         retry_min: config.limits.retry_min,
         retry_max: config.limits.retry_max,
         release_after: config.outage.release_after,

@@ -32,6 +32,10 @@ pub struct Limits {
     pub upstream_connect_timeout: Duration,
     /// Time for an upstream's noise handshake, setup and channel, each.
     pub upstream_setup_timeout: Duration,
+    /// Silence of an upstream with miners after which it is asked for a sign of life.
+    pub upstream_probe_after: Duration,
+    /// Time for its answer; then it is left for another.
+    pub upstream_probe_timeout: Duration,
     /// Wait before an upstream is tried again after its first failure; doubled for each further one, with jitter.
     pub retry_min: Duration,
     /// Longest wait between two tries of an upstream, however often it failed.
@@ -73,6 +77,11 @@ impl Default for Limits {
             // Three SYNs (at 0, 1 and 3 s) and their answers.
             upstream_connect_timeout: Duration::from_secs(10),
             upstream_setup_timeout: Duration::from_secs(10),
+            // Together 13 s: a pool that hangs costs a quarter of a minute's work at most, and one that deals a job every
+            // half minute and is silent in between is asked six times a minute.
+            upstream_probe_after: Duration::from_secs(8),
+            // A packet lost twice and the pool's slowest moment.
+            upstream_probe_timeout: Duration::from_secs(5),
             // Soon enough for a restarted pool; slow enough not to be a flood when 1,000 farms return.
             retry_min: Duration::from_secs(1),
             retry_max: Duration::from_secs(30),
@@ -144,6 +153,16 @@ impl Limits {
         read(
             "upstream_setup_timeout",
             &mut self.upstream_setup_timeout,
+            10 * MINUTE,
+        );
+        read(
+            "upstream_probe_after",
+            &mut self.upstream_probe_after,
+            10 * MINUTE,
+        );
+        read(
+            "upstream_probe_timeout",
+            &mut self.upstream_probe_timeout,
             10 * MINUTE,
         );
         read("retry_min", &mut self.retry_min, HOUR);

@@ -38,6 +38,10 @@ pub struct Config {
     pub idle_timeout: Duration,
     /// Time within which an upstream must answer each step of the set-up.
     pub upstream_setup_timeout: Duration,
+    /// Silence of an upstream with miners after which it is asked for a sign of life; three times that without miners.
+    pub upstream_probe_after: Duration,
+    /// Time within which it must give one; then it is left for another.
+    pub upstream_probe_timeout: Duration,
     /// First pause before an upstream is dialled again.
     pub retry_min: Duration,
     /// Longest pause before an upstream is dialled again.

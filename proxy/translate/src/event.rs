@@ -58,6 +58,13 @@ pub enum Event {
         /// Pause before the next attempt.
         retry_in: Duration,
     },
+    /// An upstream was silent for long and is asked for a sign of life.
+    UpstreamProbed {
+        /// The upstream.
+        upstream: String,
+        /// For how long nothing came.
+        silence: Duration,
+    },
     /// A new block began.
     NewBlock {
         /// The upstream that announced it.
@@ -188,6 +195,7 @@ impl Event {
             Self::MinerClosed { .. } | Self::MinerLeft { .. } => Severity::Info,
             Self::NewJob { .. }
             | Self::TargetSet { .. }
+            | Self::UpstreamProbed { .. }
             | Self::HashrateAnnounced { .. }
             | Self::DifficultyChanged { .. }
             | Self::ShareRefused { .. } => Severity::Debug,
@@ -204,31 +212,6 @@ impl fmt::Display for Event {
                 upstream,
             } => {
                 write!(f, "BLOCK FOUND: {hash} by {worker:?}, sent to {upstream}")
-            }
-            Self::UpstreamReady {
-                upstream,
-                difficulty,
-                extranonce_size,
-                worker_names,
-            } => {
-                let names = if *worker_names { "with" } else { "without" };
-                write!(
-                    f,
-                    "{upstream}: channel open at difficulty {difficulty}, \
-                     {extranonce_size} bytes of extranonce, {names} worker names"
-                )
-            }
-            Self::UpstreamFailed {
-                upstream,
-                fault,
-                unanswered,
-                retry_in,
-            } => {
-                write!(f, "{upstream}: {fault}; ")?;
-                if *unanswered > 0 {
-                    write!(f, "{unanswered} shares stay unanswered; ")?;
-                }
-                write!(f, "next attempt in {:.1} s", retry_in.as_secs_f64())
             }
             Self::NewBlock {
                 upstream,
@@ -248,25 +231,6 @@ impl fmt::Display for Event {
             Self::NewJob { upstream, miners } => {
                 write!(f, "{upstream}: new job to {miners} miners")
             }
-            Self::TargetSet {
-                upstream,
-                difficulty,
-            } => {
-                write!(f, "{upstream}: difficulty of later jobs is {difficulty}")
-            }
-            Self::HashrateAnnounced { upstream, hashrate } => {
-                write!(f, "{upstream}: told that we have {hashrate}")
-            }
-            Self::ShareRefusedUpstream {
-                upstream,
-                error_code,
-            } => {
-                write!(
-                    f,
-                    "{upstream}: refused a share that we found good: {error_code}"
-                )
-            }
-            Self::UpstreamRemark { upstream, remark } => write!(f, "{upstream}: {remark}"),
             Self::MinerReady {
                 peer,
                 worker,
@@ -295,11 +259,75 @@ impl fmt::Display for Event {
             Self::MinerLeft { peer, worker } => {
                 write!(f, "{peer} ({worker:?}) closed its connection")
             }
+            Self::UpstreamReady { .. }
+            | Self::UpstreamFailed { .. }
+            | Self::UpstreamProbed { .. }
+            | Self::TargetSet { .. }
+            | Self::HashrateAnnounced { .. }
+            | Self::ShareRefusedUpstream { .. }
+            | Self::UpstreamRemark { .. } => self.fmt_upstream(f),
         }
     }
 }
 
 impl Event {
+    fn fmt_upstream(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UpstreamReady {
+                upstream,
+                difficulty,
+                extranonce_size,
+                worker_names,
+            } => {
+                let names = if *worker_names { "with" } else { "without" };
+                write!(
+                    f,
+                    "{upstream}: channel open at difficulty {difficulty}, \
+                     {extranonce_size} bytes of extranonce, {names} worker names"
+                )
+            }
+            Self::UpstreamFailed {
+                upstream,
+                fault,
+                unanswered,
+                retry_in,
+            } => {
+                write!(f, "{upstream}: {fault}; ")?;
+                if *unanswered > 0 {
+                    write!(f, "{unanswered} shares stay unanswered; ")?;
+                }
+                write!(f, "next attempt in {:.1} s", retry_in.as_secs_f64())
+            }
+            Self::UpstreamProbed { upstream, silence } => {
+                let seconds = silence.as_secs();
+                write!(
+                    f,
+                    "{upstream}: silent for {seconds} s, asked for a sign of life"
+                )
+            }
+            Self::TargetSet {
+                upstream,
+                difficulty,
+            } => {
+                write!(f, "{upstream}: difficulty of later jobs is {difficulty}")
+            }
+            Self::HashrateAnnounced { upstream, hashrate } => {
+                write!(f, "{upstream}: told that we have {hashrate}")
+            }
+            Self::ShareRefusedUpstream {
+                upstream,
+                error_code,
+            } => {
+                write!(
+                    f,
+                    "{upstream}: refused a share that we found good: {error_code}"
+                )
+            }
+            Self::UpstreamRemark { upstream, remark } => write!(f, "{upstream}: {remark}"),
+            _ => Ok(()),
+        }
+    }
+
     fn fmt_limit(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self::LimitMet {
             address,

@@ -10,6 +10,7 @@
 
 mod channel;
 mod fault;
+mod pulse;
 mod setup;
 
 pub(crate) use channel::{Channel, News};
@@ -22,7 +23,7 @@ use std::time::{Duration, Instant};
 use sv2::bitcoin::{Hashrate, Target};
 use sv2::message::Message;
 use sv2::messages::common::Common;
-use sv2::messages::mining::CloseChannel;
+use sv2::messages::mining::{CloseChannel, Mining};
 use sv2::types::{RequestId, Str0_255};
 
 use crate::backoff::Backoff;
@@ -31,6 +32,8 @@ use crate::event::Event;
 use crate::job::Job;
 use crate::output::Output;
 use crate::statistics::UpstreamStatistics;
+
+use self::pulse::Patience;
 
 /// An upstream by its place in the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -99,6 +102,7 @@ pub(crate) struct Upstream {
     /// Bytes for slot and extranonce2: what is asked for, and what a channel must give.
     extranonce_size: u16,
     setup_timeout: Duration,
+    patience: Patience,
     state: State,
     backoff: Backoff,
     connections: u64,
@@ -130,6 +134,10 @@ impl Upstream {
             asks_worker_names: all.worker_names,
             extranonce_size: needed,
             setup_timeout: all.upstream_setup_timeout,
+            patience: Patience {
+                probe_after: all.upstream_probe_after,
+                probe_timeout: all.upstream_probe_timeout,
+            },
             state: State::Waiting {
                 until: now,
                 redirect: None,
@@ -202,7 +210,7 @@ impl Upstream {
             State::SettingUp { deadline }
             | State::Negotiating { deadline }
             | State::Opening { deadline, .. } => Some(*deadline),
-            State::Open(channel) => channel.timeout(),
+            State::Open(channel) => channel.timeout(self.patience),
         }
     }
 
@@ -227,9 +235,7 @@ impl Upstream {
                     outputs,
                 );
             }
-            State::Open(channel) if channel.first_job_due().is_some_and(|due| due <= now) => {
-                self.fail(now, Fault::NoJob, None, outputs);
-            }
+            State::Open(_) => self.watch(now, demand, outputs),
             _ => {}
         }
     }
@@ -276,6 +282,9 @@ impl Upstream {
         demand: Demand,
         outputs: &mut Outputs,
     ) -> News {
+        if let State::Open(channel) = &mut self.state {
+            channel.pulse.hear(now);
+        }
         match self.take_message(now, message, demand, outputs) {
             Ok(news) => news,
             Err(fault) => {
@@ -333,6 +342,10 @@ impl Upstream {
             // Late answers of the negotiation and changes of a channel's end tell us nothing.
             return Ok(News::Nothing);
         };
+        if let Mining::OpenExtendedMiningChannelSuccess(success) = &message {
+            self.close_unwanted(success.channel_id, outputs);
+            return Ok(News::Nothing);
+        }
         let addressed = channel::addressed_channel(&message);
         if let Some(addressed) = addressed.filter(|id| !channel.is_addressed_by(*id)) {
             return match channel.was_addressed_by(addressed) {
@@ -366,6 +379,8 @@ impl Upstream {
             hashrate,
         }));
         self.send(update.into(), outputs);
+        // With miners at stake, its silence so far may be too long already.
+        self.watch(now, demand, outputs);
     }
 
     /// Ends the channel in an orderly way, for good: we stop.

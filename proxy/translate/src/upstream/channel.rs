@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sv2::bitcoin::{BlockHash, Target};
+use sv2::bitcoin::{BlockHash, Hashrate, Target};
 use sv2::messages::mining::{
     Mining, NewExtendedMiningJob, OpenExtendedMiningChannelSuccess, SetNewPrevHash,
     SubmitSharesError, SubmitSharesExtended, SubmitSharesSuccess, UpdateChannel,
 };
 use sv2::types::{B0_32, ChannelId, JobId, SequenceNumber, U256};
 
+use super::pulse::{Beat, Patience, Pulse};
 use super::{ConnectionId, Demand, Fault, Outputs, Violation};
 use crate::duplicates::Duplicates;
 use crate::event::Event;
@@ -30,8 +31,9 @@ const MAX_COINBASE: usize = 16_384;
 /// Shares without an answer that are kept for matching; pools answer at least every tenth.
 const MAX_UNANSWERED: usize = 1 << 16;
 
-/// Group channels that this channel left and that are remembered, so that messages on their way are no violation.
-const MAX_FORMER_GROUPS: usize = 16;
+/// Group channels that this channel left, and channels that we closed, that are remembered, so that messages on their
+/// way are no violation.
+const MAX_FORMER: usize = 16;
 
 /// How long an open channel may take to its first job. A job declarator client may have to fetch a template first.
 const FIRST_JOB_TIMEOUT: Duration = Duration::from_secs(60);
@@ -75,7 +77,8 @@ impl Told<'_> {
 pub(crate) struct Channel {
     id: ChannelId,
     group: ChannelId,
-    former_groups: VecDeque<ChannelId>,
+    /// Groups that it left, and channels that we closed.
+    former: VecDeque<ChannelId>,
     connection: ConnectionId,
     extranonce_prefix: B0_32,
     extranonce_size: u16,
@@ -93,6 +96,7 @@ pub(crate) struct Channel {
     current: Option<Arc<Job>>,
     working_since: Option<Instant>,
     opened: Instant,
+    pub(super) pulse: Pulse,
     pub(crate) duplicates: Duplicates,
     next_sequence: u32,
     unanswered: VecDeque<SequenceNumber>,
@@ -147,7 +151,7 @@ impl Channel {
         Ok(Self {
             id: success.channel_id,
             group: success.group_channel_id,
-            former_groups: VecDeque::new(),
+            former: VecDeque::new(),
             connection: terms.connection,
             extranonce_prefix: success.extranonce_prefix,
             extranonce_size: size,
@@ -160,6 +164,7 @@ impl Channel {
             current: None,
             working_since: None,
             opened: now,
+            pulse: Pulse::new(now),
             duplicates: Duplicates::default(),
             next_sequence: 0,
             unanswered: VecDeque::new(),
@@ -198,9 +203,9 @@ impl Channel {
         job.block == self.block
     }
 
-    /// Tells whether a message for `channel` was for this one before it changed its group.
+    /// Tells whether a message for `channel` was for this one before it changed its group, or for one that we closed.
     pub(super) fn was_addressed_by(&self, channel: ChannelId) -> bool {
-        self.former_groups.contains(&channel)
+        self.former.contains(&channel)
     }
 
     /// Tells whether a message for `channel` is for this one, by its id or its group's.
@@ -246,11 +251,29 @@ impl Channel {
     }
 
     fn change_group(&mut self, group: ChannelId) {
-        if self.former_groups.len() >= MAX_FORMER_GROUPS {
-            self.former_groups.pop_front();
-        }
         let former = std::mem::replace(&mut self.group, group);
-        self.former_groups.push_back(former);
+        self.forget(former);
+    }
+
+    /// Notes that messages for `channel` mean nothing to us any more.
+    pub(super) fn forget(&mut self, channel: ChannelId) {
+        if self.former.len() >= MAX_FORMER {
+            self.former.pop_front();
+        }
+        self.former.push_back(channel);
+    }
+
+    /// Tells what follows from a silence; it may last longer while nobody mines for this upstream.
+    pub(super) fn beat(&mut self, now: Instant, patience: Patience) -> Beat {
+        let patience = self.patience(patience);
+        self.pulse.beat(now, patience)
+    }
+
+    fn patience(&self, patience: Patience) -> Patience {
+        match self.announced.hashrate == Hashrate::ZERO {
+            true => patience.while_idle(),
+            false => patience,
+        }
     }
 
     fn take_job(&mut self, now: Instant, message: NewExtendedMiningJob) -> Result<News, Fault> {
@@ -409,9 +432,10 @@ impl Channel {
         });
     }
 
-    /// Tells when something is due: an `UpdateChannel` that was held back, or the first job.
-    pub(super) fn timeout(&self) -> Option<Instant> {
-        let dues = [self.update_due, self.first_job_due()];
+    /// Tells when something is due: an `UpdateChannel` that was held back, the first job, or a sign of life.
+    pub(super) fn timeout(&self, patience: Patience) -> Option<Instant> {
+        let sign_of_life = self.pulse.due(self.patience(patience));
+        let dues = [self.update_due, self.first_job_due(), Some(sign_of_life)];
         dues.into_iter().flatten().min()
     }
 

@@ -39,6 +39,9 @@ pub enum Fault {
     /// The channel is open and there is nothing to work on.
     #[error("opened a channel and dealt no job")]
     NoJob,
+    /// The connection is open and nothing comes, though we asked for it.
+    #[error("silent for {0} s, also when asked for a sign of life")]
+    Silent(u64),
     /// The server closed the channel.
     #[error("closed the channel: {0}")]
     ChannelClosed(String),

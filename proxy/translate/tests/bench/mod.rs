@@ -54,6 +54,8 @@ pub fn config() -> Config {
         setup_timeout: Duration::from_secs(60),
         idle_timeout: Duration::from_secs(600),
         upstream_setup_timeout: Duration::from_secs(10),
+        upstream_probe_after: Duration::from_secs(8),
+        upstream_probe_timeout: Duration::from_secs(5),
         retry_min: Duration::from_secs(1),
         retry_max: Duration::from_secs(60),
         release_after: None,
@@ -129,6 +131,21 @@ impl Bench {
     pub fn mining() -> (Self, usize) {
         let mut bench = Self::with_work(config());
         let rig = bench.start_miner("farm.rig");
+        (bench, rig)
+    }
+
+    /// A farm with two upstreams, both open and at work, the first one with a usual miner.
+    pub fn with_backup() -> (Self, usize) {
+        let mut bench = Self::new(Config {
+            upstreams: vec![upstream("primary", 0), upstream("backup", 1)],
+            ..config()
+        });
+        for pool in [0, 1] {
+            bench.open(pool);
+            bench.deal_block(pool, 1);
+        }
+        let rig = bench.start_miner("farm.rig");
+        bench.wait(1.0);
         (bench, rig)
     }
 
@@ -337,7 +354,9 @@ impl Bench {
                     message,
                     worker,
                 } => {
-                    self.pools[upstream.0].sent.push((message, worker));
+                    if let Some(answer) = self.pools[upstream.0].receive(message, worker) {
+                        self.brain.handle_message(self.now, upstream, answer);
+                    }
                 }
                 Output::HangUp { upstream, reason } => self.pools[upstream.0].hang_up(reason),
                 Output::Event(event) => self.events.push(event),

@@ -5,10 +5,11 @@ use sv2::message::Message;
 use sv2::messages::common::SetupConnectionSuccess;
 use sv2::messages::extensions::RequestExtensionsSuccess;
 use sv2::messages::mining::{
-    NewExtendedMiningJob, OpenExtendedMiningChannelSuccess, SetNewPrevHash,
+    Mining, NewExtendedMiningJob, OpenExtendedMiningChannel, OpenExtendedMiningChannelSuccess,
+    OpenMiningChannelError, SetNewPrevHash,
 };
 use sv2::tlv::{UserIdentity, WORKER_SPECIFIC_HASHRATE_TRACKING};
-use sv2::types::{B0_32, ChannelId, JobId, RequestId, U256};
+use sv2::types::{B0_32, ChannelId, JobId, RequestId, Str0_255, U256};
 use translate::Fault;
 
 /// The header time of jobs in stories.
@@ -25,6 +26,9 @@ pub struct Pool {
     pub redirect: Option<(String, u16)>,
     pub sent: Vec<(Message, Option<UserIdentity>)>,
     pub hung_up: Vec<Fault>,
+    /// Requests for a sign of life; answered unless it hangs.
+    pub probes: Vec<OpenExtendedMiningChannel>,
+    pub hangs: bool,
     /// What the next channel is like.
     pub channel: u32,
     pub group: u32,
@@ -42,6 +46,8 @@ impl Pool {
             redirect: None,
             sent: Vec::new(),
             hung_up: Vec::new(),
+            probes: Vec::new(),
+            hangs: false,
             channel: 100 + u32::from(number),
             group: 1,
             extranonce_prefix: vec![0xa0 + number; 6],
@@ -61,6 +67,30 @@ impl Pool {
         assert!(self.dialled, "only a connection that was dialled ends");
         self.dialled = false;
         self.hung_up.push(reason);
+    }
+
+    /// Takes a message; a request for a sign of life is answered as pools do.
+    pub(super) fn receive(
+        &mut self,
+        message: Message,
+        worker: Option<UserIdentity>,
+    ) -> Option<Message> {
+        match message {
+            Message::Mining(Mining::OpenExtendedMiningChannel(open))
+                if open.min_extranonce_size > 32 =>
+            {
+                let answer = OpenMiningChannelError {
+                    request_id: open.request_id,
+                    error_code: Str0_255::truncated("min-extranonce-size-too-large"),
+                };
+                self.probes.push(open);
+                (!self.hangs).then(|| answer.into())
+            }
+            message => {
+                self.sent.push((message, worker));
+                None
+            }
+        }
     }
 
     pub fn open_success(&self) -> OpenExtendedMiningChannelSuccess {

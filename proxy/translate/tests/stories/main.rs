@@ -21,5 +21,6 @@ mod outages;
 mod properties;
 mod set_up;
 mod shares;
+mod silence;
 mod upstreams;
 mod vectors;

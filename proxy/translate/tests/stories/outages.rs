@@ -8,22 +8,6 @@ use translate::{CloseReason, Config};
 
 use crate::bench::{Bench, EASY, config, grind, outline, upstream};
 
-/// A farm with two upstreams, both open, the first one with work and a miner.
-fn with_backup() -> (Bench, usize) {
-    let upstreams = vec![upstream("primary", 0), upstream("backup", 1)];
-    let mut bench = Bench::new(Config {
-        upstreams,
-        ..config()
-    });
-    for pool in [0, 1] {
-        bench.open(pool);
-        bench.deal_block(pool, 1);
-    }
-    let rig = bench.start_miner("farm.rig");
-    bench.wait(1.0);
-    (bench, rig)
-}
-
 #[test]
 fn while_the_upstream_is_away_miners_stay_and_their_shares_are_refused_for_what_it_is() {
     let (mut bench, rig) = Bench::mining();
@@ -259,7 +243,7 @@ fn the_wished_target_follows_the_hardest_miner_but_none_that_would_starve_the_ot
 
 #[test]
 fn when_the_active_upstream_is_lost_the_next_ones_job_goes_out_at_once() {
-    let (mut bench, rig) = with_backup();
+    let (mut bench, rig) = Bench::with_backup();
     let late = grind(&bench.rigs[rig]);
     let (slot, heard) = (
         bench.rigs[rig].extranonce1.clone(),
@@ -298,7 +282,7 @@ fn when_the_active_upstream_is_lost_the_next_ones_job_goes_out_at_once() {
 
 #[test]
 fn a_preferred_upstream_gets_the_miners_back_after_a_minute_and_late_shares_go_where_they_belong() {
-    let (mut bench, rig) = with_backup();
+    let (mut bench, rig) = Bench::with_backup();
     bench.lose(0, "connection lost");
     bench.wait(2.0);
     bench.open(0);
@@ -330,7 +314,7 @@ fn a_preferred_upstream_gets_the_miners_back_after_a_minute_and_late_shares_go_w
 
 #[test]
 fn a_warm_upstream_is_told_of_no_hashrate_and_its_jobs_reach_nobody() {
-    let (mut bench, rig) = with_backup();
+    let (mut bench, rig) = Bench::with_backup();
     let heard = bench.rigs[rig].heard.len();
     bench.wait(15.0);
     assert!(
@@ -370,7 +354,7 @@ fn a_third_upstream_is_dialled_only_when_one_of_the_first_two_is_away() {
 
 #[test]
 fn with_all_upstreams_away_the_first_that_is_back_gets_the_miners() {
-    let (mut bench, rig) = with_backup();
+    let (mut bench, rig) = Bench::with_backup();
     bench.lose(0, "connection lost");
     bench.lose(1, "connection lost");
     bench.wait(2.0);
