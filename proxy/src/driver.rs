@@ -294,6 +294,8 @@ impl Driver {
                         upstream.link = None;
                     }
                 }
+                // The event before it tells of the block.
+                Output::KeepBlock(block) => log::error!("{block:?}"),
                 Output::Event(event) => logging::event(&event),
             }
         }

@@ -36,6 +36,17 @@ pub enum Event {
         /// The upstream that it went to.
         upstream: String,
     },
+    /// A miner solved a block that its upstream may not have.
+    BlockKept {
+        /// The block's hash.
+        hash: BlockHash,
+        /// The worker who found it.
+        worker: String,
+        /// The upstream whose job it is.
+        upstream: String,
+        /// Whether it was sent, and never answered.
+        sent: bool,
+    },
     /// A channel is open.
     UpstreamReady {
         /// The upstream.
@@ -179,7 +190,7 @@ impl Event {
     #[must_use]
     pub fn severity(&self) -> Severity {
         match self {
-            Self::BlockFound { .. } => Severity::Error,
+            Self::BlockFound { .. } | Self::BlockKept { .. } => Severity::Error,
             Self::UpstreamFailed { .. }
             | Self::ShareRefusedUpstream { .. }
             | Self::UpstreamRemark { .. }
@@ -212,6 +223,21 @@ impl fmt::Display for Event {
                 upstream,
             } => {
                 write!(f, "BLOCK FOUND: {hash} by {worker:?}, sent to {upstream}")
+            }
+            Self::BlockKept {
+                hash,
+                worker,
+                upstream,
+                sent,
+            } => {
+                let why = match sent {
+                    true => "was sent it and never answered",
+                    false => "was not connected",
+                };
+                write!(
+                    f,
+                    "BLOCK KEPT: {hash} by {worker:?} for {upstream}, which {why}"
+                )
             }
             Self::NewBlock {
                 upstream,

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use sv2::bitcoin::{BlockHash, CoinbasePrefix, Header, Target, merkle_root};
 use sv2::messages::mining::NewExtendedMiningJob;
-use sv2::types::{B0_32, JobId};
+use sv2::types::{B0_32, ChannelId, JobId};
 
 use crate::slot::Slot;
 use crate::upstream::ConnectionId;
@@ -75,6 +75,8 @@ pub(crate) struct Job {
     pub(crate) target: Target,
     /// Whose job it is.
     pub(crate) connection: ConnectionId,
+    /// The channel that it was dealt on.
+    pub(crate) channel_id: ChannelId,
     /// Counts the blocks of that connection: a job of an earlier one is stale.
     pub(crate) block: u64,
 }
@@ -95,26 +97,26 @@ impl Job {
         self.min_ntime.saturating_add(MAX_NTIME_AHEAD - 1)
     }
 
-    /// Hashes the header that a miner with `slot` found.
-    pub(crate) fn header_hash(
-        &self,
-        slot: Slot,
-        extranonce2: &[u8],
-        fields: RolledFields,
-    ) -> BlockHash {
+    /// Gives the header that a miner with `slot` found.
+    pub(crate) fn header(&self, slot: Slot, extranonce2: &[u8], fields: RolledFields) -> Header {
         let txid =
             self.dealt
                 .midstate
                 .txid(&[&slot.to_bytes(), extranonce2, &self.dealt.coinbase_end]);
-        let header = Header {
+        Header {
             version: fields.version,
             prev_hash: self.tip.prev_hash,
             merkle_root: merkle_root(txid, &self.dealt.merkle_path),
             ntime: fields.ntime,
             nbits: self.tip.nbits,
             nonce: fields.nonce,
-        };
-        header.hash()
+        }
+    }
+
+    /// Gives the coinbase of a share, without witness.
+    pub(crate) fn coinbase(&self, slot: Slot, extranonce2: &[u8]) -> Vec<u8> {
+        let (start, end) = (&self.dealt.coinbase_start, &self.dealt.coinbase_end);
+        [start, slot.to_bytes().as_slice(), extranonce2, end].concat()
     }
 
     /// The channel's extranonce for a share: zeros ‖ slot ‖ extranonce2; `None` past 32 bytes.

@@ -25,6 +25,7 @@ mod event;
 mod firmware;
 mod guard;
 mod job;
+mod kept_block;
 mod known;
 mod miner;
 mod miners;
@@ -46,6 +47,7 @@ pub use config::{Config, DifficultyPolicy, ListenerConfig, ListenerId, UpstreamC
 pub use event::{Event, Severity};
 pub use firmware::{Firmware, Mark, ReconnectForm};
 pub use guard::{GuardPolicy, Limit};
+pub use kept_block::KeptBlock;
 pub use known::MAX_KNOWN_WORKERS;
 pub use miners::MinerId;
 pub use output::{CloseReason, Delivery, Output};

@@ -6,6 +6,7 @@ use sv2::message::Message;
 use sv2::tlv::UserIdentity;
 
 use crate::event::Event;
+use crate::kept_block::KeptBlock;
 use crate::miners::MinerId;
 use crate::upstream::{Fault, UpstreamId};
 use crate::work::Notify;
@@ -52,6 +53,8 @@ pub enum Output {
         /// Why.
         reason: Fault,
     },
+    /// Keep a solved block that its upstream may not have.
+    KeepBlock(Box<KeptBlock>),
     /// Something worth a line in the log.
     Event(Event),
 }

@@ -36,12 +36,26 @@ pub(crate) struct GoodShare {
     pub(crate) is_block: bool,
 }
 
-/// Judges a share of a known job.
+/// Judges a share of a known job that may still count.
 pub(crate) fn judge(
     submit: &Submit,
     (work, job): (WorkId, &Job),
     terms: Terms<'_>,
     duplicates: &mut Duplicates,
+) -> Result<GoodShare, Refusal> {
+    let share = examine(submit, (work, job), terms)?;
+    // Last, so that only hashes that cost their difficulty take up room.
+    match duplicates.insert(&share.hash) {
+        true => Ok(share),
+        false => Err(Refusal::Duplicate),
+    }
+}
+
+/// Looks at a share without regard to those that came before.
+pub(crate) fn examine(
+    submit: &Submit,
+    (work, job): (WorkId, &Job),
+    terms: Terms<'_>,
 ) -> Result<GoodShare, Refusal> {
     let extranonce2 = submit.extranonce2.as_bytes();
     let (given, expected) = (extranonce2.len(), usize::from(terms.extranonce2_size));
@@ -55,17 +69,13 @@ pub(crate) fn judge(
         ntime: submit.ntime,
         nonce: submit.nonce,
     };
-    let hash = job.header_hash(terms.slot, extranonce2, fields);
+    let hash = job.header(terms.slot, extranonce2, fields).hash();
     let is_block = job.tip.network_target.is_met_by(&hash);
     let for_upstream = is_block || job.target.is_met_by(&hash);
     let Some(credit) = credit(&hash, work, job, terms.assigned) else {
         let (reached, wanted) = (hash.to_target().difficulty(), terms.assigned.difficulty());
         return Err(Refusal::LowDifficulty { reached, wanted });
     };
-    // Last, so that only hashes that cost their difficulty take up room.
-    if !duplicates.insert(&hash) {
-        return Err(Refusal::Duplicate);
-    }
     Ok(GoodShare {
         hash,
         fields,

@@ -2,6 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::event::Event;
+use crate::kept_block::KeptBlock;
+use crate::output::Output;
+use crate::upstream::Outputs;
+
 /// Error codes of an upstream that are counted each by itself; the rest together as `other`.
 const MAX_ERROR_CODES: usize = 32;
 
@@ -58,6 +63,8 @@ pub struct UpstreamStatistics {
     pub shares_rejected: BTreeMap<String, u64>,
     /// Shares without an answer as their connection ended.
     pub shares_unanswered: u64,
+    /// Blocks that it may not have: solved while its connection was gone, or sent and never answered.
+    pub blocks_kept: u64,
     /// Shares sent on the present connection that have no answer yet.
     pub shares_pending: u64,
     /// Present target of the channel, as a difficulty; 0 without a channel.
@@ -86,6 +93,18 @@ pub struct MinerStatistics {
 }
 
 impl UpstreamStatistics {
+    /// Counts a block that the upstream may not have, and has it kept.
+    pub(crate) fn keep_block(&mut self, block: Box<KeptBlock>, outputs: &mut Outputs) {
+        self.blocks_kept += 1;
+        outputs.push_back(Output::Event(Event::BlockKept {
+            hash: block.hash,
+            worker: block.worker.clone(),
+            upstream: block.upstream.clone(),
+            sent: block.sent,
+        }));
+        outputs.push_back(Output::KeepBlock(block));
+    }
+
     /// Counts a refusal by the pool; what it may name is bounded.
     pub(crate) fn count_rejection(&mut self, error_code: &str) {
         let known = self.shares_rejected.contains_key(error_code);

@@ -24,6 +24,7 @@ use sv2::bitcoin::Difficulty;
 use sv2::message::Message;
 
 use crate::config::{Config, ListenerConfig, ListenerId};
+use crate::duplicates::Duplicates;
 use crate::event::Event;
 use crate::guard::{Guard, Limit};
 use crate::known::KnownDifficulties;
@@ -51,6 +52,8 @@ pub struct Translator {
     works: Works,
     /// Counts jobs, so that slots rest until theirs is gone.
     job_serial: u64,
+    /// Solved blocks that were kept because their upstream was gone.
+    kept_blocks: Duplicates,
     sessions: u64,
     /// Lines of SV1 mining.set_difficulty, one per power of two in use.
     difficulty_lines: HashMap<u64, Arc<[u8]>>,
@@ -89,6 +92,7 @@ impl Translator {
             slots: Slots::new(config.first_slot),
             works: Works::default(),
             job_serial: 0,
+            kept_blocks: Duplicates::default(),
             sessions: 0,
             difficulty_lines: HashMap::new(),
             next_tick: now + oversight::TICK,

@@ -399,7 +399,7 @@ impl Upstream {
                 reason: Fault::Stopping,
             });
         }
-        self.end_channel();
+        self.end_channel(outputs);
         self.state = State::Stopped;
     }
 
@@ -417,7 +417,7 @@ impl Upstream {
         if healthy {
             self.backoff.reset();
         }
-        let unanswered = self.end_channel();
+        let unanswered = self.end_channel(outputs);
         // A healthy upstream that sends us elsewhere is followed at once; one that does nothing else is not.
         let retry_in = match healthy && redirect.is_some() {
             true => Duration::ZERO,
@@ -437,12 +437,17 @@ impl Upstream {
     }
 
     /// Counts what ends with the channel; gives the number of shares without an answer.
-    fn end_channel(&mut self) -> u64 {
+    fn end_channel(&mut self, outputs: &mut Outputs) -> u64 {
         let unanswered = self.channel().map_or(0, Channel::unanswered);
         self.statistics.open = false;
         self.statistics.difficulty = 0.0;
         self.statistics.shares_pending = 0;
         self.statistics.shares_unanswered += unanswered;
+        if let State::Open(channel) = &mut self.state {
+            for block in channel.take_unanswered_blocks() {
+                self.statistics.keep_block(block, outputs);
+            }
+        }
         unanswered
     }
 

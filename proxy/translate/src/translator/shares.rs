@@ -8,10 +8,12 @@ use sv1::{Id, Submit, reply};
 use super::Translator;
 use crate::event::Event;
 use crate::job::Job;
+use crate::kept_block::KeptBlock;
 use crate::miners::MinerId;
 use crate::output::Output;
 use crate::refusal::Refusal;
 use crate::share::{self, GoodShare};
+use crate::slot::Slot;
 use crate::work::Found;
 
 impl Translator {
@@ -28,7 +30,7 @@ impl Translator {
             Ok((share, job)) => {
                 reply::result_true(replies, call);
                 if share.for_upstream {
-                    self.forward(id, submit, &share, &job);
+                    self.forward(now, id, submit, &share, &job);
                 }
                 self.count_share(now, id, &share);
             }
@@ -58,7 +60,18 @@ impl Translator {
         };
         let upstream = self.upstreams.get_mut(job.connection.upstream);
         let channel = upstream.and_then(|upstream| upstream.channel_of(job.connection));
-        let (channel, _) = channel.ok_or(Refusal::UpstreamGone)?;
+        let Some((channel, _)) = channel else {
+            // Nobody pays for it, but a block must not be lost.
+            let share = share::examine(submit, (work, job), terms);
+            let job = Arc::clone(job);
+            if let Ok(share) = share.as_ref()
+                && share.is_block
+                && self.kept_blocks.insert(&share.hash)
+            {
+                self.keep_block(now, id, submit, share, &job);
+            }
+            return Err(Refusal::UpstreamGone);
+        };
         if !channel.is_of_present_block(job) {
             return Err(Refusal::Stale);
         }
@@ -66,8 +79,38 @@ impl Translator {
         Ok((share, Arc::clone(job)))
     }
 
+    /// Has a solved block kept whose upstream is gone.
+    fn keep_block(
+        &mut self,
+        now: Instant,
+        id: MinerId,
+        submit: &Submit,
+        share: &GoodShare,
+        job: &Job,
+    ) {
+        let slot = self.miners.get_mut(id).and_then(|miner| miner.slot());
+        let upstream = self.upstreams.get_mut(job.connection.upstream);
+        let Some((slot, upstream)) = slot.zip(upstream) else {
+            return;
+        };
+        let Some(block) = kept_block(now, (upstream.name(), job), slot, submit, share) else {
+            return;
+        };
+        self.statistics.blocks_found += 1;
+        upstream
+            .statistics
+            .keep_block(Box::new(block), &mut self.outputs);
+    }
+
     /// Sends a share to the upstream whose job it is.
-    fn forward(&mut self, id: MinerId, submit: &Submit, share: &GoodShare, job: &Job) {
+    fn forward(
+        &mut self,
+        now: Instant,
+        id: MinerId,
+        submit: &Submit,
+        share: &GoodShare,
+        job: &Job,
+    ) {
         let Some(miner) = self.miners.get_mut(id) else {
             return;
         };
@@ -79,7 +122,10 @@ impl Translator {
         let Some(upstream) = self.upstreams.get_mut(id) else {
             return;
         };
-        let name = share.is_block.then(|| upstream.name().to_owned());
+        let block = share
+            .is_block
+            .then(|| kept_block(now, (upstream.name(), job), slot, submit, share))
+            .flatten();
         let Some((channel, statistics)) = upstream.channel_of(job.connection) else {
             return;
         };
@@ -88,12 +134,21 @@ impl Translator {
             .then(|| miner.identity(&submit.worker).ok())
             .flatten();
         let message = channel.submit(job, share.fields, extranonce, statistics);
+        let found = block.map(|block| {
+            let upstream = block.upstream.clone();
+            let block = KeptBlock {
+                sent: true,
+                ..block
+            };
+            channel.hold_block(message.sequence_number, Box::new(block));
+            upstream
+        });
         self.outputs.push_back(Output::Send {
             upstream: id,
             message: message.into(),
             worker,
         });
-        if let Some(upstream) = name {
+        if let Some(upstream) = found {
             self.statistics.blocks_found += 1;
             let worker = submit.worker.to_string();
             self.event(Event::BlockFound {
@@ -139,4 +194,30 @@ impl Translator {
         self.event(Event::ShareRefused { worker, refusal });
         self.note_refusal(now, id, &refusal);
     }
+}
+
+/// Gathers what is known of a solved block.
+fn kept_block(
+    now: Instant,
+    (upstream, job): (&str, &Job),
+    slot: Slot,
+    submit: &Submit,
+    share: &GoodShare,
+) -> Option<KeptBlock> {
+    let extranonce2 = submit.extranonce2.as_bytes();
+    Some(KeptBlock {
+        hash: share.hash,
+        header: job.header(slot, extranonce2, share.fields).to_bytes(),
+        coinbase: job.coinbase(slot, extranonce2),
+        merkle_path: job.dealt.merkle_path.to_vec(),
+        upstream: upstream.to_owned(),
+        channel_id: job.channel_id,
+        job_id: job.dealt.id,
+        extranonce: job.extranonce(slot, extranonce2)?,
+        worker: submit.worker.to_string(),
+        min_ntime: job.min_ntime,
+        ntime: share.fields.ntime,
+        job_age: now.saturating_duration_since(job.active_since),
+        sent: false,
+    })
 }

@@ -16,6 +16,7 @@ use super::{ConnectionId, Demand, Fault, Outputs, Violation};
 use crate::duplicates::Duplicates;
 use crate::event::Event;
 use crate::job::{DealtJob, Job, RolledFields, Tip};
+use crate::kept_block::KeptBlock;
 use crate::output::Output;
 use crate::statistics::UpstreamStatistics;
 
@@ -30,6 +31,9 @@ const MAX_COINBASE: usize = 16_384;
 
 /// Shares without an answer that are kept for matching; pools answer at least every tenth.
 const MAX_UNANSWERED: usize = 1 << 16;
+
+/// Solved blocks that are kept until they are answered. One is rare; more are a test network's.
+const MAX_UNANSWERED_BLOCKS: usize = 16;
 
 /// Group channels that this channel left, and channels that we closed, that are remembered, so that messages on their
 /// way are no violation.
@@ -100,6 +104,8 @@ pub(crate) struct Channel {
     pub(crate) duplicates: Duplicates,
     next_sequence: u32,
     unanswered: VecDeque<SequenceNumber>,
+    /// Of those, the ones that solve a block.
+    unanswered_blocks: VecDeque<(SequenceNumber, Box<KeptBlock>)>,
     worker_names: bool,
     announced: Demand,
     announced_at: Instant,
@@ -168,6 +174,7 @@ impl Channel {
             duplicates: Duplicates::default(),
             next_sequence: 0,
             unanswered: VecDeque::new(),
+            unanswered_blocks: VecDeque::new(),
             worker_names: terms.worker_names,
             announced: terms.announced,
             announced_at: now,
@@ -343,6 +350,7 @@ impl Channel {
             active_since: now,
             target: self.target,
             connection: self.connection,
+            channel_id: self.id,
             block: self.block,
         });
         self.working_since.get_or_insert(now);
@@ -388,6 +396,27 @@ impl Channel {
         }
     }
 
+    /// Holds a solved block, sent with this sequence number, until it is answered.
+    pub(crate) fn hold_block(&mut self, number: SequenceNumber, block: Box<KeptBlock>) {
+        if self.unanswered_blocks.len() >= MAX_UNANSWERED_BLOCKS {
+            self.unanswered_blocks.pop_front();
+        }
+        self.unanswered_blocks.push_back((number, block));
+    }
+
+    /// Gives the solved blocks without an answer, as the connection ends.
+    pub(super) fn take_unanswered_blocks(&mut self) -> impl Iterator<Item = Box<KeptBlock>> {
+        let blocks = std::mem::take(&mut self.unanswered_blocks);
+        blocks.into_iter().map(|(_, block)| block)
+    }
+
+    /// Forgets blocks whose shares were answered.
+    fn release_blocks(&mut self) {
+        let unanswered = &self.unanswered;
+        self.unanswered_blocks
+            .retain(|(number, _)| unanswered.contains(number));
+    }
+
     /// Tells whether shares carry the worker's name (SV2 ext 0x0002).
     pub(crate) fn worker_names(&self) -> bool {
         self.worker_names
@@ -399,6 +428,7 @@ impl Channel {
         let count = message.new_submits_accepted_count;
         let covered = (count as usize).min(self.unanswered.len());
         self.unanswered.drain(..covered);
+        self.release_blocks();
         told.statistics.shares_accepted += covered as u64;
         told.statistics.work_accepted = told
             .statistics
@@ -424,6 +454,7 @@ impl Channel {
         let named = distance(&message.sequence_number);
         let place = self.unanswered.binary_search_by_key(&named, distance);
         self.unanswered.remove(place.unwrap_or(0));
+        self.release_blocks();
         told.statistics.count_rejection(&error_code);
         told.statistics.shares_pending = self.unanswered();
         told.event(|upstream| Event::ShareRefusedUpstream {

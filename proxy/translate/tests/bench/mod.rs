@@ -19,8 +19,8 @@ use sv2::bitcoin::{Difficulty, VersionMask};
 use sv2::message::Message;
 use sv2::tlv::UserIdentity;
 use translate::{
-    CloseReason, Config, DifficultyPolicy, Event, Fault, GuardPolicy, ListenerId, MinerId, Output,
-    Statistics, Translator, UpstreamConfig, UpstreamId,
+    CloseReason, Config, DifficultyPolicy, Event, Fault, GuardPolicy, KeptBlock, ListenerId,
+    MinerId, Output, Statistics, Translator, UpstreamConfig, UpstreamId,
 };
 
 pub use hashing::{Found, grind, grind_where, hash_of};
@@ -93,6 +93,7 @@ pub struct Bench {
     pub rigs: Vec<Rig>,
     pub pools: Vec<Pool>,
     pub events: Vec<Event>,
+    pub kept: Vec<KeptBlock>,
     /// The rigs that were given work, in order.
     pub order: Vec<usize>,
     config: Config,
@@ -111,6 +112,7 @@ impl Bench {
             rigs: Vec::new(),
             pools: pools.map(|(index, _)| Pool::new(index)).collect(),
             events: Vec::new(),
+            kept: Vec::new(),
             order: Vec::new(),
             config,
         };
@@ -359,6 +361,7 @@ impl Bench {
                     }
                 }
                 Output::HangUp { upstream, reason } => self.pools[upstream.0].hang_up(reason),
+                Output::KeepBlock(block) => self.kept.push(*block),
                 Output::Event(event) => self.events.push(event),
             }
         }

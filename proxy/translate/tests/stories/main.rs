@@ -14,6 +14,7 @@
 #[path = "../bench/mod.rs"]
 mod bench;
 
+mod blocks;
 mod difficulty;
 mod jobs;
 mod limits;
