@@ -11,6 +11,7 @@
 
 mod build;
 mod config;
+pub mod failover;
 pub mod farm;
 pub mod flood;
 mod pool;

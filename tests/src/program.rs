@@ -154,7 +154,17 @@ impl Program {
             .unwrap_or_else(|output| panic!("it was not written; the output:\n{output}"));
     }
 
-    /// Sends it a signal, `TERM` or `INT`.
+    /// Waits for the first line of standard output, and gives it.
+    ///
+    /// # Panics
+    /// Where none comes.
+    #[must_use]
+    pub fn first_output(&self) -> String {
+        let first = self.output.wait(|lines| lines.first().cloned());
+        first.unwrap_or_else(|_| panic!("nothing was written; the log:\n{}", self.log.text()))
+    }
+
+    /// Sends it a signal, such as `TERM`.
     ///
     /// # Panics
     /// Where the shell cannot.

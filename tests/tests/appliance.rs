@@ -4,6 +4,7 @@
 
 mod appliance {
     mod commands;
+    mod failover;
     mod firmware;
     mod flood;
     mod hostile_miners;

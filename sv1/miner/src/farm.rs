@@ -18,7 +18,7 @@ use crate::hash::Search;
 use crate::net::{sleep, spawn};
 use crate::random::Random;
 use crate::session::{DifficultyCounts, SessionOptions};
-use crate::stats::{Counters, NotifySpread, Stats, add};
+use crate::stats::{CleanJob, Counters, NotifySpread, Stats, add};
 use crate::work::{Roll, Share, Work};
 
 /// Shares that may wait for one miner to write them; more are not handed in.
@@ -139,6 +139,12 @@ impl FarmHandle {
     #[must_use]
     pub fn notify_spread(&self) -> NotifySpread {
         self.counters.notify_spread()
+    }
+
+    /// Returns the newest clean jobs, the oldest of them first; those with which connections begin are left out.
+    #[must_use]
+    pub fn clean_jobs(&self) -> Vec<CleanJob> {
+        self.counters.clean_jobs()
     }
 
     /// Stops the farm, waits until every connection is closed, and returns what it has done.

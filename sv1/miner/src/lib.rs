@@ -19,7 +19,7 @@ mod work;
 pub use farm::{Farm, FarmConfig, FarmHandle, ShareArrivals};
 pub use miner::{Miner, MinerConfig, MinerHandle};
 pub use session::{DifficultyCounts, Event, MAX_UNANSWERED, Session, SessionError, SessionOptions};
-pub use stats::{NotifySpread, Stats};
+pub use stats::{CleanJob, NotifySpread, Stats};
 pub use target::Target;
 pub use work::{Roll, Share, Work};
 

@@ -1,6 +1,6 @@
 //! What miners count, and what it looks like at one moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -41,8 +41,19 @@ pub(crate) struct Counters {
 /// When the same clean job reached which miner.
 #[derive(Debug, Default)]
 struct Arrivals {
-    first: Vec<(JobId, Instant)>,
+    watched: VecDeque<(JobId, CleanJob)>,
     after_first: Vec<Duration>,
+}
+
+/// A clean job on its way through a farm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CleanJob {
+    /// When the first miner had it.
+    pub first: Instant,
+    /// When the last miner so far had it.
+    pub last: Instant,
+    /// How many miners have had it so far.
+    pub miners: u64,
 }
 
 impl Counters {
@@ -88,20 +99,35 @@ impl Counters {
     /// Notes that a clean job has reached one of the miners.
     pub(crate) fn clean_job_arrived(&self, job_id: JobId, now: Instant) {
         let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = arrivals.first.iter().find(|(known, _)| *known == job_id);
-        let after_first = match first {
-            Some((_, first)) => now.saturating_duration_since(*first),
+        let mut watched = arrivals.watched.iter_mut();
+        let after_first = match watched.find(|(known, _)| *known == job_id) {
+            Some((_, job)) => {
+                job.last = job.last.max(now);
+                job.miners += 1;
+                now.saturating_duration_since(job.first)
+            }
             None => {
-                if arrivals.first.len() >= JOBS_WATCHED {
-                    arrivals.first.remove(0);
+                if arrivals.watched.len() >= JOBS_WATCHED {
+                    arrivals.watched.pop_front();
                 }
-                arrivals.first.push((job_id, now));
+                let job = CleanJob {
+                    first: now,
+                    last: now,
+                    miners: 1,
+                };
+                arrivals.watched.push_back((job_id, job));
                 Duration::ZERO
             }
         };
         if arrivals.after_first.len() < MAX_ARRIVALS {
             arrivals.after_first.push(after_first);
         }
+    }
+
+    /// Gives the newest clean jobs, the oldest of them first.
+    pub(crate) fn clean_jobs(&self) -> Vec<CleanJob> {
+        let arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        arrivals.watched.iter().map(|(_, job)| *job).collect()
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -296,5 +322,12 @@ mod tests {
             (Duration::from_secs(2), Duration::from_secs(3))
         );
         assert_eq!(Counters::new().notify_spread(), NotifySpread::default());
+        let newest = CleanJob {
+            first: now + Duration::from_secs(1_900),
+            last: now + Duration::from_secs(1_903),
+            miners: 4,
+        };
+        assert_eq!(counters.clean_jobs().last(), Some(&newest));
+        assert_eq!(counters.clean_jobs().len(), JOBS_WATCHED);
     }
 }

@@ -33,7 +33,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let Some(program) = arguments.millrace.or_else(tests::build) else {
+    let Some(program) = arguments.millrace.or_else(|| tests::build("millrace")) else {
         eprintln!("millrace cannot be built: give its path with --millrace");
         return ExitCode::FAILURE;
     };

@@ -1,0 +1,376 @@
+//! What a farm notices when its pool fails: two pools, the program under test, miners, and one event.
+//!
+//! The first pool fails in one of several ways while miners mine; the second takes over. What is counted: connections
+//! that were lost, the time until the last miner had work of the second pool, shares lost by reason, and how much of
+//! the farm's work the second pool credited from then on.
+
+mod primary;
+mod report;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use async_std::task::block_on;
+use sv1_miner::{CleanJob, Farm, FarmConfig, FarmHandle};
+use sv2_pool::{PoolConfig, PoolStats};
+
+use crate::{Pool, Program, ProxyConfig};
+use primary::Primary;
+pub use report::Report;
+
+/// Difficulty of the farm's shares, 2^-16: 65,536 hashes, so that one core finds those of hundreds of miners.
+const DIFFICULTY: f64 = 1.0 / 65_536.0;
+/// Difficulty of minerd's shares, 2^-12: a million hashes, some eight a second from one core.
+const MINERD_DIFFICULTY: f64 = 1.0 / 4_096.0;
+/// Hashes that a share of difficulty 1 takes on average.
+const HASHES_PER_DIFFICULTY: f64 = 4_294_967_296.0;
+/// Longest wait for the switch: silence is probed for within 15 s.
+const LONGEST_SWITCH: Duration = Duration::from_secs(60);
+/// Longest wait for the return to the first pool, which has to be healthy for a minute.
+const LONGEST_RETURN: Duration = Duration::from_secs(120);
+/// How often the farm is looked at.
+const LOOK: Duration = Duration::from_millis(5);
+/// Time between jobs of both pools.
+const JOB_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What happens to the first pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// Its process is killed.
+    Killed,
+    /// Its process is stopped (SIGSTOP): connections stay open and silent.
+    Hanging,
+    /// It starts again at once, with another extranonce prefix.
+    Restarted,
+    /// It closes the channel and stays.
+    ChannelClosed,
+    /// Both pools go down, and the second comes back.
+    BothDown,
+}
+
+impl Event {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Killed,
+        Self::Hanging,
+        Self::Restarted,
+        Self::ChannelClosed,
+        Self::BothDown,
+    ];
+
+    /// Tells what happens, in a few words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Killed => "primary killed",
+            Self::Hanging => "primary stopped (SIGSTOP)",
+            Self::Restarted => "primary restarted, other prefix",
+            Self::ChannelClosed => "primary closes the channel",
+            Self::BothDown => "both down, backup returns",
+        }
+    }
+}
+
+/// One trial of one event.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    /// Simulated miners.
+    pub miners: usize,
+    /// Shares of each per minute.
+    pub shares_per_minute: f64,
+    /// A real miner beside them: the program `minerd`.
+    pub minerd: Option<PathBuf>,
+    /// How long the farm mines before the event, so that shares are under way and the second channel is warm.
+    pub warm_up: Duration,
+    /// How long the second pool's credit is counted.
+    pub window: Duration,
+    /// How long both pools are down in [`Event::BothDown`].
+    pub outage: Duration,
+}
+
+/// The programs that take part.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// The program under test.
+    pub millrace: PathBuf,
+    /// The pool that is killed and stopped.
+    pub pool: PathBuf,
+}
+
+/// What came of a trial.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// What happened.
+    pub event: Event,
+    /// Miners, with minerd.
+    pub miners: u64,
+    /// Connections that the miners lost.
+    pub connections_lost: u64,
+    /// From the event (or the return of a pool, where both were down) to the first notify of the other pool at the
+    /// last miner; `None` where not every miner got one.
+    pub to_last_miner: Option<Duration>,
+    /// Shares refused at the miners, by code and words.
+    pub refused: BTreeMap<String, u64>,
+    /// Shares that the first pool never answered.
+    pub unanswered: u64,
+    /// Shares that the second pool refused, by error code.
+    pub refused_by_backup: BTreeMap<String, u64>,
+    /// Work that the second pool credited in the window, as a fraction of hashrate × time.
+    pub credited: f64,
+    /// Shares of minerd that were accepted, where it took part.
+    pub minerd_accepted: Option<u64>,
+    /// Whether the miners went back to the first pool; `None` where it did not come back.
+    pub returned: Option<bool>,
+}
+
+/// What stands in one trial.
+struct Stage {
+    primary: Primary,
+    backup: Option<Pool>,
+    backup_config: PoolConfig,
+    proxy: Program,
+    farm: FarmHandle,
+    minerd: Option<Program>,
+}
+
+impl Trial {
+    /// Lets an event happen to a farm at work.
+    ///
+    /// # Panics
+    /// Where something cannot be started.
+    #[must_use]
+    pub fn run(&self, event: Event, programs: &Programs) -> Outcome {
+        let mut stage = self.set_up(event, programs);
+        // The length of the warm-up, not a wait for anything.
+        std::thread::sleep(self.warm_up);
+        let happened = stage.happen(event, self.outage);
+        let switch = stage.wait_for_switch(happened, self.miners);
+        let before = stage.backup_stats();
+        let began = Instant::now();
+        std::thread::sleep(self.window);
+        let hashes = stage.backup_stats().hashes_accepted - before.hashes_accepted;
+        let seconds = began.elapsed().as_secs_f64();
+        let returned = (event == Event::Restarted).then(|| stage.wait_for_return(switch));
+        let minerd = stage.minerd.take().map(Minerd::end);
+        let hashrate = self.hashrate() + minerd.as_ref().map_or(0.0, |minerd| minerd.hashrate);
+        let lost = minerd.as_ref().map_or(0, |minerd| minerd.connections_lost);
+        let (farm, _) = block_on(stage.farm.stop());
+        let log = stage.proxy.stop().stderr;
+        stage.primary.end();
+        let backup = stage.backup.map(|pool| pool.stats_at_rest());
+        let refused = backup.unwrap_or_default().shares_refused;
+        Outcome {
+            event,
+            miners: self.miners as u64 + u64::from(minerd.is_some()),
+            connections_lost: farm.connections_lost + lost,
+            to_last_miner: switch
+                .filter(|job| job.miners >= self.miners as u64)
+                .map(|job| job.last.saturating_duration_since(happened)),
+            refused: farm.shares_rejected,
+            unanswered: unanswered(&log),
+            refused_by_backup: refused
+                .into_iter()
+                .map(|(code, count)| (code.to_owned(), count))
+                .collect(),
+            credited: hashes / (hashrate * seconds),
+            minerd_accepted: minerd.map(|minerd| minerd.accepted),
+            returned,
+        }
+    }
+
+    /// Hashes per second of the simulated miners.
+    fn hashrate(&self) -> f64 {
+        let shares_per_second = self.miners as f64 * self.shares_per_minute / 60.0;
+        shares_per_second * DIFFICULTY * HASHES_PER_DIFFICULTY
+    }
+
+    fn set_up(&self, event: Event, programs: &Programs) -> Stage {
+        let backup_config = PoolConfig {
+            job_interval: Some(JOB_INTERVAL),
+            pool_tag: "/backup/".into(),
+            seed: 2,
+            ..Pool::config()
+        };
+        let backup = Pool::start(backup_config.clone());
+        let primary = match event {
+            Event::ChannelClosed => Primary::inside(JOB_INTERVAL),
+            _ => Primary::process(&programs.pool),
+        };
+        let config = ProxyConfig::new(&[&primary.url(), backup.url()]).difficulty(DIFFICULTY);
+        let proxy = Program::run(&programs.millrace, &config.level("info"));
+        let address = proxy.address();
+        let _ = proxy.wait_for_logs("channel open", 2);
+        let farm = Farm::spawn(&FarmConfig {
+            shares_per_minute: self.shares_per_minute,
+            ..FarmConfig::new(address.to_string(), self.miners)
+        });
+        let minerd = self
+            .minerd
+            .as_ref()
+            .map(|path| Minerd::start(path, &address.to_string()));
+        wait_until(LONGEST_SWITCH, || {
+            (farm.stats().jobs >= self.miners as u64).then_some(())
+        });
+        Stage {
+            primary,
+            backup_config: PoolConfig {
+                listen: backup.address(),
+                ..backup_config
+            },
+            backup: Some(backup),
+            proxy,
+            farm,
+            minerd,
+        }
+    }
+}
+
+impl Stage {
+    /// Lets the event happen; gives since when the other pool could have been mined at.
+    fn happen(&mut self, event: Event, outage: Duration) -> Instant {
+        let at = Instant::now();
+        match event {
+            Event::Killed => self.primary.kill(),
+            Event::Hanging => self.primary.hang(),
+            Event::Restarted => self.primary.restart(),
+            Event::ChannelClosed => self.primary.close_channel(),
+            Event::BothDown => {
+                // The second first, so that there is nothing to switch to.
+                if let Some(backup) = self.backup.take() {
+                    backup.stop();
+                }
+                self.primary.kill();
+                // The length of the outage, not a wait for anything.
+                std::thread::sleep(outage);
+                let back = Instant::now();
+                self.backup = Some(Pool::start(self.backup_config.clone()));
+                return back;
+            }
+        }
+        at
+    }
+
+    /// Waits until every miner has had the first clean job after the event.
+    fn wait_for_switch(&self, happened: Instant, miners: usize) -> Option<CleanJob> {
+        let first = || self.clean_job_after(happened);
+        wait_until(LONGEST_SWITCH, first)?;
+        let all = || first().filter(|job| job.miners >= miners as u64);
+        // Where one is missing, the others are worth telling.
+        wait_until(LONGEST_SWITCH, all).or_else(first)
+    }
+
+    fn clean_job_after(&self, moment: Instant) -> Option<CleanJob> {
+        let jobs = self.farm.clean_jobs();
+        jobs.into_iter().find(|job| job.first > moment)
+    }
+
+    fn wait_for_return(&self, switch: Option<CleanJob>) -> bool {
+        let Some(switch) = switch else { return false };
+        wait_until(LONGEST_RETURN, || self.clean_job_after(switch.last)).is_some()
+    }
+
+    fn backup_stats(&self) -> PoolStats {
+        self.backup.as_ref().map(Pool::stats).unwrap_or_default()
+    }
+}
+
+/// Looks until there is something, for so long.
+fn wait_until<T>(longest: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + longest;
+    loop {
+        if let Some(found) = look() {
+            return Some(found);
+        }
+        if Instant::now() >= deadline {
+            return None;
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Adds up the shares without an answer that the proxy's log tells of.
+fn unanswered(log: &str) -> u64 {
+    let told = log.lines().filter_map(|line| {
+        let (before, _) = line.split_once(" shares stay unanswered")?;
+        before.rsplit(' ').next()?.parse::<u64>().ok()
+    });
+    told.sum()
+}
+
+/// What minerd told at its end.
+struct Minerd {
+    accepted: u64,
+    connections_lost: u64,
+    hashrate: f64,
+}
+
+impl Minerd {
+    fn start(path: &Path, address: &str) -> Program {
+        let url = format!("stratum+tcp://{address}");
+        let password = format!("fd={MINERD_DIFFICULTY:?}");
+        let arguments = [
+            "-a",
+            "sha256d",
+            "-t",
+            "1",
+            "-o",
+            &url,
+            "-u",
+            "farm.minerd",
+            "-p",
+            &password,
+        ];
+        Program::with_arguments(path, &arguments)
+    }
+
+    fn end(program: Program) -> Self {
+        program.signal("TERM");
+        Self::read(&program.ended().stderr)
+    }
+
+    /// Reads minerd's log: a line for each share with the hashrate, and words about lost connections.
+    fn read(log: &str) -> Self {
+        let accepted = log.lines().filter(|line| line.contains("(yay!!!)"));
+        let lost = [
+            "Stratum connection interrupted",
+            "Stratum connection timed out",
+        ];
+        let lost = log
+            .lines()
+            .filter(|line| lost.iter().any(|words| line.contains(words)));
+        let rates = log.lines().filter_map(|line| {
+            let (before, _) = line.split_once(" khash/s (yay!!!)")?;
+            before.rsplit(' ').next()?.parse::<f64>().ok()
+        });
+        let rates: Vec<f64> = rates.collect();
+        Self {
+            accepted: accepted.count() as u64,
+            connections_lost: lost.count() as u64,
+            hashrate: rates.iter().sum::<f64>() / (rates.len() as f64).max(1.0) * 1_000.0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_minerd_tells_is_read() {
+        let log = "[2026-01-01 00:00:00] thread 0: 2097152 hashes, 8200 khash/s\n\
+                   [2026-01-01 00:00:01] accepted: 1/1 (100.00%), 8000 khash/s (yay!!!)\n\
+                   [2026-01-01 00:00:02] accepted: 2/2 (100.00%), 9000 khash/s (yay!!!)\n\
+                   [2026-01-01 00:00:03] Stratum connection interrupted\n";
+        let minerd = Minerd::read(log);
+        assert_eq!((minerd.accepted, minerd.connections_lost), (2, 1));
+        assert!((minerd.hashrate - 8_500_000.0).abs() < 1.0);
+    }
+
+    #[test]
+    fn unanswered_shares_are_added_up() {
+        let log = "WARN a: gone; 3 shares stay unanswered; next attempt in 1.0 s\n\
+                   INFO b\nWARN a: gone; 4 shares stay unanswered; next attempt in 1.0 s\n";
+        assert_eq!(unanswered(log), 7);
+    }
+}
