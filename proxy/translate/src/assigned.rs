@@ -56,9 +56,27 @@ impl Assigned {
         self.current.difficulty
     }
 
-    /// Chooses a difficulty before the miner was told of any.
+    /// Chooses a difficulty before the miner was told of any over its connection.
     pub(crate) fn start_at(&mut self, difficulty: Difficulty) {
-        *self = Self::new(difficulty);
+        if difficulty != self.current.difficulty {
+            self.current = ShareTarget::new(difficulty);
+        }
+        self.announced = false;
+    }
+
+    /// Carries over to a connection on which the session is resumed: `seen` is the last work that the miner was sent
+    /// over the one before, and shares for that and older work may be under way.
+    pub(crate) fn carried(&self, seen: WorkId) -> Self {
+        let easier = self.before.map(|before| before.target);
+        let easier = easier.filter(|before| before.difficulty < self.current.difficulty);
+        Self {
+            current: self.current,
+            before: Some(Before {
+                target: easier.unwrap_or(self.current),
+                until: seen.next(),
+            }),
+            announced: false,
+        }
     }
 
     /// Forgets that the miner was told.
@@ -146,6 +164,19 @@ mod tests {
         assert_eq!(credits(&assigned, OLD, 2.0), Some(1.0));
         assigned.change(difficulty(16.0), WorkId::nth(4));
         assert_eq!(credits(&assigned, OLD, 2.0), Some(1.0));
+    }
+
+    #[test]
+    fn a_resumed_session_counts_earlier_work_as_before_and_later_work_at_its_new_start() {
+        let mut assigned = Assigned::new(difficulty(1.0));
+        assigned.change(difficulty(8.0), NEW);
+        let mut resumed = assigned.carried(NEW);
+        resumed.start_at(difficulty(64.0));
+        assert_eq!(credits(&resumed, OLD, 2.0), Some(1.0));
+        assert_eq!(credits(&resumed, NEW, 9.0), Some(1.0));
+        assert_eq!(credits(&resumed, WorkId::nth(3), 9.0), None);
+        assert_eq!(credits(&resumed, WorkId::nth(3), 65.0), Some(64.0));
+        assert!(!resumed.is_announced());
     }
 
     #[test]

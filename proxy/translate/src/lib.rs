@@ -12,7 +12,7 @@
 //! | what if the upstream refuses, closes, stalls? | `upstream.rs`, `upstream/channel.rs` |
 //! | whose jobs do the miners work on? | `upstreams.rs` |
 //! | which bytes is a job for miners? | `work.rs`, `job.rs` |
-//! | whose extranonce is whose? | `slot.rs` |
+//! | whose extranonce is whose, also after a reconnect? | `slot.rs`, `session.rs` |
 //! | how hard is a miner's work? | `miner/start.rs`, `vardiff.rs`, `assigned.rs`, `known.rs` |
 //! | which firmware needs another answer? | `firmware.rs` |
 //! | who may come in, who is paused or banned? | `guard.rs` |
@@ -31,6 +31,7 @@ mod miner;
 mod miners;
 mod output;
 mod refusal;
+mod session;
 mod share;
 mod slot;
 mod statistics;

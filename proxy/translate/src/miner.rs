@@ -16,6 +16,7 @@ use crate::config::{Config, ListenerConfig};
 use crate::firmware::Firmware;
 use crate::guard::Conduct;
 use crate::refusal::Refusal;
+use crate::session::{Past, Session};
 use crate::share::Terms;
 use crate::slot::Slot;
 use crate::statistics::MinerStatistics;
@@ -41,6 +42,8 @@ pub(crate) struct Miner {
     pub(crate) connected: Instant,
     pub(crate) last_line: Instant,
     pub(crate) conduct: Conduct,
+    /// What its session was before this connection.
+    past: Option<Box<Past>>,
     subscription: Option<Subscription>,
     workers: Vec<Worker>,
     /// Granted by `mining.configure`; `None` without it.
@@ -71,14 +74,14 @@ pub(crate) struct Miner {
 
 #[derive(Debug)]
 struct Subscription {
-    slot: Slot,
-    session_id: Box<str>,
+    session: Session,
     user_agent: Box<str>,
     firmware: Option<&'static Firmware>,
 }
 
-#[derive(Debug)]
-struct Worker {
+/// A user that authorized.
+#[derive(Debug, Clone)]
+pub(crate) struct Worker {
     name: Box<str>,
     identity: UserIdentity,
 }
@@ -103,6 +106,7 @@ impl Miner {
             connected: now,
             last_line: now,
             conduct: Conduct::new(now),
+            past: None,
             subscription: None,
             workers: Vec::new(),
             version_mask: None,
@@ -132,7 +136,38 @@ impl Miner {
     pub(crate) fn slot(&self) -> Option<Slot> {
         self.subscription
             .as_ref()
-            .map(|subscription| subscription.slot)
+            .map(|subscription| subscription.session.slot)
+    }
+
+    /// Gives the last work that it was sent over an earlier connection, where its session was resumed.
+    pub(crate) fn seen_before(&self) -> Option<WorkId> {
+        self.past.as_ref().map(|past| past.seen)
+    }
+
+    /// Goes on where an earlier connection ended.
+    fn resume(&mut self, past: Past) {
+        self.assigned = past.assigned.carried(past.seen);
+        self.vardiff = past.vardiff.clone();
+        self.past = Some(Box::new(past));
+    }
+
+    /// Ends the session over this connection; what it can be resumed from comes with it, unless nobody ever worked
+    /// in it.
+    pub(crate) fn end_session(&mut self) -> Option<(Session, Option<Past>)> {
+        let session = self.subscription.take()?.session;
+        let earlier = self.past.take();
+        let Some(seen) = self.last_work else {
+            return Some((session, earlier.map(|past| *past)));
+        };
+        let earlier_mask = earlier.and_then(|past| past.version_mask);
+        let past = Past {
+            assigned: self.assigned,
+            vardiff: self.vardiff.clone(),
+            version_mask: self.version_mask.or(earlier_mask),
+            worker: self.workers.first().cloned(),
+            seen,
+        };
+        Some((session, Some(past)))
     }
 
     /// Takes the wish that waits; from now on another may be granted at once.
@@ -152,20 +187,26 @@ impl Miner {
             .map_or("", |subscription| &subscription.user_agent)
     }
 
-    /// Finds what the pool calls the worker that submits.
+    /// Finds what the pool calls the worker that submits. In a resumed session that may be the one from before: what
+    /// waited to be sent may come ahead of SV1 mining.authorize.
     pub(crate) fn identity(&self, worker: &str) -> Result<UserIdentity, Refusal> {
-        let found = self.workers.iter().find(|known| *known.name == *worker);
+        let before = self.past.as_ref().and_then(|past| past.worker.as_ref());
+        let mut workers = self.workers.iter().chain(before);
+        let found = workers.find(|known| *known.name == *worker);
         found
             .map(|worker| worker.identity)
             .ok_or(Refusal::UnauthorizedWorker)
     }
 
-    /// Gives what its shares are judged by.
+    /// Gives what its shares are judged by. In a resumed session the mask from before holds until the miner configures
+    /// another.
     pub(crate) fn terms(&self, config: &Config) -> Result<Terms<'_>, Refusal> {
         Ok(Terms {
             slot: self.slot().ok_or(Refusal::NotSubscribed)?,
             extranonce2_size: config.extranonce2_size,
-            version_mask: self.version_mask,
+            version_mask: self
+                .version_mask
+                .or_else(|| self.past.as_ref()?.version_mask),
             assigned: &self.assigned,
         })
     }
@@ -193,7 +234,10 @@ impl Miner {
     /// Notes that the first work goes out: only now there is something to measure.
     pub(crate) fn begins_to_mine(&mut self, now: Instant) {
         self.last_line = now;
-        self.vardiff = Vardiff::new(now);
+        match self.past {
+            Some(_) => self.vardiff.skip(now),
+            None => self.vardiff = Vardiff::new(now),
+        }
     }
 
     pub(crate) fn statistics(&self) -> MinerStatistics {

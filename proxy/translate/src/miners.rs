@@ -15,6 +15,15 @@ impl MinerId {
     pub fn index(self) -> usize {
         self.index as usize
     }
+
+    /// Gives the first miner of a place.
+    #[cfg(test)]
+    pub(crate) const fn nth(index: u32) -> Self {
+        Self {
+            index,
+            generation: 0,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -54,6 +63,14 @@ impl Miners {
             index,
             generation: place.generation,
         })
+    }
+
+    pub(crate) fn get(&self, id: MinerId) -> Option<&Miner> {
+        let place = self.places.get(id.index())?;
+        place
+            .miner
+            .as_deref()
+            .filter(|_| place.generation == id.generation)
     }
 
     pub(crate) fn get_mut(&mut self, id: MinerId) -> Option<&mut Miner> {

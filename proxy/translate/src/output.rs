@@ -115,6 +115,9 @@ pub enum CloseReason {
     /// Its address is banned.
     #[error("banned for {0} s: nearly all shares from its address are invalid")]
     Banned(u64),
+    /// The miner came back over another connection and resumed its session there.
+    #[error("the miner resumed its session over another connection")]
+    SessionResumed,
     /// We are going down.
     #[error("the proxy stops")]
     Stopping,
@@ -131,7 +134,7 @@ impl CloseReason {
             Self::NotReading(_) => Some("not-reading"),
             // Told and counted as the ban itself.
             Self::Banned(_) => Some("closed-by-ban"),
-            Self::NoUpstream(_) | Self::Stopping => None,
+            Self::NoUpstream(_) | Self::SessionResumed | Self::Stopping => None,
         }
     }
 }

@@ -19,6 +19,8 @@ pub struct Statistics {
     pub miners: u64,
     /// Miners that subscribed and authorized and are connected now.
     pub miners_mining: u64,
+    /// Sessions that miners resumed over another connection.
+    pub sessions_resumed: u64,
     /// Shares that miners submitted.
     pub shares_submitted: u64,
     /// Shares that were good.

@@ -32,7 +32,7 @@ use crate::miner::{Miner, Reply};
 use crate::miners::{MinerId, Miners};
 use crate::output::{CloseReason, Output};
 use crate::refusal::Refusal;
-use crate::slot::Slots;
+use crate::session::Sessions;
 use crate::statistics::{MinerStatistics, Statistics};
 use crate::upstream::{Demand, News, Outputs, UpstreamId};
 use crate::upstreams::Upstreams;
@@ -47,14 +47,13 @@ pub struct Translator {
     known: KnownDifficulties,
     miners: Miners,
     guard: Guard,
-    slots: Slots,
+    sessions: Sessions,
     upstreams: Upstreams,
     works: Works,
     /// Counts jobs, so that slots rest until theirs is gone.
     job_serial: u64,
     /// Solved blocks that were kept because their upstream was gone.
     kept_blocks: Duplicates,
-    sessions: u64,
     /// Lines of SV1 mining.set_difficulty, one per power of two in use.
     difficulty_lines: HashMap<u64, Arc<[u8]>>,
     next_tick: Instant,
@@ -89,11 +88,10 @@ impl Translator {
             known,
             miners: Miners::default(),
             guard: Guard::new(now, config.guard, config.max_miners),
-            slots: Slots::new(config.first_slot),
+            sessions: Sessions::new(config.first_slot, config.seed, config.max_miners),
             works: Works::default(),
             job_serial: 0,
             kept_blocks: Duplicates::default(),
-            sessions: 0,
             difficulty_lines: HashMap::new(),
             next_tick: now + oversight::TICK,
             outage_since: Some(now),
@@ -321,16 +319,14 @@ impl Translator {
     }
 
     fn remove_miner(&mut self, now: Instant, id: MinerId) -> Option<Miner> {
-        let miner = self.miners.remove(id)?;
+        let mut miner = self.miners.remove(id)?;
         self.guard.closed(now, miner.peer.ip());
         self.mining -= u64::from(miner.is_mining());
         if let Some(difficulty) = miner.learnt() {
             self.known.note(miner.worker_name(), difficulty);
         }
-        match (miner.slot(), miner.last_work) {
-            (Some(slot), Some(_)) => self.slots.give_back(now, slot, self.job_serial),
-            (Some(slot), None) => self.slots.give_back_unused(slot),
-            (None, _) => {}
+        if let Some((session, past)) = miner.end_session() {
+            self.sessions.leave(now, session, past, self.job_serial);
         }
         // A tick may be the last one: without miners nothing is looked over.
         if self.miners.len() == 0 {

@@ -44,6 +44,11 @@ impl WorkId {
     pub(crate) const fn nth(number: u64) -> Self {
         Self(number)
     }
+
+    /// Gives the id of the notify after this one.
+    pub(crate) const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
 }
 
 /// What every miner should be working on.

@@ -10,31 +10,24 @@ use super::start::PasswordWish;
 use super::{MAX_USER, MAX_WORKERS, Miner, Outcome, Reply, Subscription, Worker};
 use crate::config::Config;
 use crate::firmware::Firmware;
-use crate::slot::Slot;
+use crate::session::Opened;
 
 /// Answer to `client.get_version`.
 const VERSION: &str = concat!("millrace/", env!("CARGO_PKG_VERSION"));
 
-/// What a new subscription gets.
-#[derive(Debug)]
-pub(crate) struct NewSession {
-    pub(crate) slot: Slot,
-    pub(crate) session_id: Box<str>,
-}
-
 impl Miner {
-    /// Answers a request other than a share. `new_session` is called for the first subscribe; it gives `None`
-    /// where no slot is left.
+    /// Answers a request other than a share. `open_session` is called for the first subscribe, with the session that
+    /// the miner asks for; it gives `None` where no slot is left.
     pub(crate) fn handle_setup(
         &mut self,
         request: Request,
         config: &Config,
-        new_session: impl FnOnce() -> Option<NewSession>,
+        open_session: impl FnOnce(Option<&str>) -> Option<Opened>,
         reply: Reply<'_>,
     ) -> Outcome {
         match request {
             Request::Configure(configure) => self.configure(&configure, config, reply),
-            Request::Subscribe(subscribe) => self.subscribe(subscribe, config, new_session, reply),
+            Request::Subscribe(subscribe) => self.subscribe(subscribe, config, open_session, reply),
             Request::Authorize { user, password } => {
                 self.authorize(user, password.as_deref(), reply)
             }
@@ -91,6 +84,9 @@ impl Miner {
             let mask = Some(VersionMask::new(mask)).filter(|mask| *mask != VersionMask::NONE);
             self.version_mask = mask.map(|mask| mask.intersection(config.version_mask));
             self.announced_mask = None;
+            if let Some(past) = &mut self.past {
+                past.version_mask = None;
+            }
         }
         match minimum {
             Some(minimum) if !too_high => {
@@ -110,18 +106,21 @@ impl Miner {
         &mut self,
         subscribe: Subscribe,
         config: &Config,
-        new_session: impl FnOnce() -> Option<NewSession>,
+        open_session: impl FnOnce(Option<&str>) -> Option<Opened>,
         reply: Reply<'_>,
     ) -> Outcome {
         let again = self.subscription.is_some();
         let user_agent = subscribe.user_agent.unwrap_or_default();
         if self.subscription.is_none() {
-            let Some(NewSession { slot, session_id }) = new_session() else {
+            let Some(Opened { session, past }) = open_session(subscribe.session_id.as_deref())
+            else {
                 return refuse(reply, "no extranonce is left for another miner");
             };
+            if let Some(past) = past {
+                self.resume(past);
+            }
             self.subscription = Some(Subscription {
-                slot,
-                session_id,
+                session,
                 firmware: Firmware::of(&user_agent),
                 user_agent,
             });
@@ -132,9 +131,10 @@ impl Miner {
         let Some(subscription) = &self.subscription else {
             return Outcome::Done;
         };
+        let session = &subscription.session;
         let subscribed = SubscribeReply {
-            session_id: subscription.session_id.clone(),
-            extranonce1: Extranonce1::new(&subscription.slot.to_bytes()).unwrap_or_default(),
+            session_id: (*session.id).into(),
+            extranonce1: Extranonce1::new(&session.slot.to_bytes()).unwrap_or_default(),
             extranonce2_size: config.extranonce2_size,
         };
         subscribed.encode_into(reply.id, reply.out);

@@ -92,6 +92,14 @@ impl Translator {
         }
     }
 
+    /// Hands a miner that resumes its session work under an id that it has not seen, and with a later time: firmware
+    /// that begins its search anew would only find again what it found before.
+    pub(super) fn deliver_anew(&mut self, now: Instant, id: MinerId, seen: WorkId) {
+        if let Some(work) = self.fresh_work(now, seen) {
+            self.deliver(now, id, &work, true);
+        }
+    }
+
     fn deliver(&mut self, now: Instant, id: MinerId, work: &Work, clean_jobs: bool) {
         let Some(miner) = self.miners.get_mut(id) else {
             return;

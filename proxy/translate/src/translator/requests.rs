@@ -2,15 +2,14 @@
 
 use std::time::Instant;
 
-use sha2::{Digest, Sha256};
 use sv1::Request;
 use sv2::bitcoin::Difficulty;
 
 use super::Translator;
 use crate::event::Event;
-use crate::miner::setup::NewSession;
 use crate::miner::{Outcome, Reply};
 use crate::miners::MinerId;
+use crate::output::CloseReason;
 
 impl Translator {
     pub(super) fn handle_setup(
@@ -20,20 +19,22 @@ impl Translator {
         request: Request,
         reply: Reply<'_>,
     ) {
-        let (slots, sessions) = (&mut self.slots, &mut self.sessions);
-        let (seed, job_serial) = (&self.config.seed, self.job_serial);
-        let new_session = || {
-            let slot = slots.take(now, job_serial)?;
-            *sessions += 1;
-            Some(NewSession {
-                slot,
-                session_id: session_id(seed, *sessions),
-            })
+        if let Request::Subscribe(subscribe) = &request
+            && let Some(session) = &subscribe.session_id
+        {
+            self.free_session(now, id, session);
+        }
+        let (sessions, job_serial) = (&mut self.sessions, self.job_serial);
+        let resumed = &mut self.statistics.sessions_resumed;
+        let open_session = |asked: Option<&str>| {
+            let opened = sessions.open(now, id, asked, job_serial)?;
+            *resumed += u64::from(opened.past.is_some());
+            Some(opened)
         };
         let Some(miner) = self.miners.get_mut(id) else {
             return;
         };
-        match miner.handle_setup(request, &self.config, new_session, reply) {
+        match miner.handle_setup(request, &self.config, open_session, reply) {
             Outcome::Done => {}
             Outcome::Ready => self.start_miner(now, id),
             Outcome::StartsOver => {
@@ -41,6 +42,24 @@ impl Translator {
                 self.deliver_first(now, id);
             }
             Outcome::Wishes(wish) => self.grant(now, id, wish),
+        }
+    }
+
+    /// Closes the connection that a session is resumed from, where it still stands: its end did not reach us. From
+    /// another address nobody takes a session from a miner that has it.
+    fn free_session(&mut self, now: Instant, id: MinerId, session: &str) {
+        let holder = self.sessions.holder(session).filter(|other| *other != id);
+        let address = |it: &Self, id| Some(it.miners.get(id)?.peer.ip().to_canonical());
+        let subscribed = |it: &Self| {
+            it.miners
+                .get(id)
+                .is_some_and(|miner| miner.slot().is_some())
+        };
+        if let Some(other) = holder
+            && address(self, other) == address(self, id)
+            && !subscribed(self)
+        {
+            self.close_miner(now, other, CloseReason::SessionResumed);
         }
     }
 
@@ -59,9 +78,13 @@ impl Translator {
             firmware: miner.firmware().map(|firmware| firmware.name),
             difficulty: miner.assigned.difficulty(),
         };
+        let seen = miner.seen_before();
         self.mining += 1;
         self.event(ready);
-        self.deliver_first(now, id);
+        match seen {
+            Some(seen) => self.deliver_anew(now, id, seen),
+            None => self.deliver_first(now, id),
+        }
         self.begin_demand(now, id);
     }
 
@@ -73,14 +96,4 @@ impl Translator {
         let difficulty = miner.clamp(wish);
         self.change_difficulty(now, id, difficulty);
     }
-}
-
-/// Makes a session id that nobody can guess without the seed.
-fn session_id(seed: &[u8; 32], number: u64) -> Box<str> {
-    let hash = Sha256::new()
-        .chain_update(seed)
-        .chain_update(number.to_le_bytes())
-        .finalize();
-    let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(hash);
-    format!("{:016x}", u64::from_be_bytes([a, b, c, d, e, f, g, h])).into()
 }

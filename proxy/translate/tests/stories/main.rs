@@ -20,6 +20,7 @@ mod jobs;
 mod limits;
 mod outages;
 mod properties;
+mod sessions;
 mod set_up;
 mod shares;
 mod silence;

@@ -1,0 +1,252 @@
+//! Sessions: the slot that a miner gets at its first SV1 mining.subscribe, under an id to ask for it again.
+//!
+//! A miner whose connection was cut subscribes anew with its session id. It gets its slot back, so that the shares
+//! which it found meanwhile (cgminer sends them for up to 120 s) are still shares of its own. A session can be resumed
+//! as long as its slot rests; once the slot is another miner's, the session is gone. While its old connection still
+//! stands, only its own address may ask for it: a cut connection that we have not noticed yet must not cost the miner
+//! its session, and an id that was overheard elsewhere must not cost the miner its connection.
+//!
+//! Ids come from the seed, so those of an earlier run of the process mean nothing here: such a miner gets a new slot.
+//! All that a session is to be resumed from stands in [`Past`], under its id.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+use sha2::{Digest, Sha256};
+use sv2::bitcoin::VersionMask;
+
+use crate::assigned::Assigned;
+use crate::miner::Worker;
+use crate::miners::MinerId;
+use crate::slot::{RestId, Slot, Slots};
+use crate::vardiff::Vardiff;
+use crate::work::WorkId;
+
+/// A slot and the id to ask for it again.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    pub(crate) slot: Slot,
+    pub(crate) id: Arc<str>,
+}
+
+/// What a miner was told over its last connection, and what was known of it there.
+#[derive(Debug)]
+pub(crate) struct Past {
+    pub(crate) assigned: Assigned,
+    pub(crate) vardiff: Vardiff,
+    pub(crate) version_mask: Option<VersionMask>,
+    /// Its first worker; those that cut connections matter to have one.
+    pub(crate) worker: Option<Worker>,
+    /// The last work that it was sent.
+    pub(crate) seen: WorkId,
+}
+
+/// A session for a miner that subscribes, and its past where it is resumed.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) session: Session,
+    pub(crate) past: Option<Past>,
+}
+
+#[derive(Debug)]
+enum Holder {
+    Live(MinerId),
+    Resting(RestId),
+}
+
+#[derive(Debug)]
+struct Left {
+    session: Session,
+    past: Past,
+}
+
+/// All sessions that a miner has or may ask for.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    slots: Slots,
+    seed: [u8; 32],
+    count: u64,
+    holders: HashMap<Arc<str>, Holder>,
+    /// In the order of being left.
+    left: BTreeMap<RestId, Left>,
+    /// Most that are kept without a miner; some 500 bytes each.
+    most_left: usize,
+}
+
+impl Sessions {
+    pub(crate) fn new(first_slot: u32, seed: [u8; 32], most_left: usize) -> Self {
+        Self {
+            slots: Slots::new(first_slot),
+            seed,
+            count: 0,
+            holders: HashMap::new(),
+            left: BTreeMap::new(),
+            most_left,
+        }
+    }
+
+    /// Gives the miner that has a session now.
+    pub(crate) fn holder(&self, id: &str) -> Option<MinerId> {
+        match self.holders.get(id)? {
+            Holder::Live(miner) => Some(*miner),
+            Holder::Resting(_) => None,
+        }
+    }
+
+    /// Gives a miner the session that it asks for, where nobody has it, else a new one; `None` where no slot is left.
+    pub(crate) fn open(
+        &mut self,
+        now: Instant,
+        miner: MinerId,
+        asked: Option<&str>,
+        job_serial: u64,
+    ) -> Option<Opened> {
+        if let Some(left) = asked.and_then(|id| self.resume(id, miner)) {
+            return Some(left);
+        }
+        let (slot, rested) = self.slots.take(now, job_serial)?;
+        if let Some(left) = rested.and_then(|rest| self.left.remove(&rest)) {
+            self.holders.remove(&left.session.id);
+        }
+        self.count += 1;
+        let id: Arc<str> = session_id(&self.seed, self.count).into();
+        self.holders.insert(Arc::clone(&id), Holder::Live(miner));
+        Some(Opened {
+            session: Session { slot, id },
+            past: None,
+        })
+    }
+
+    fn resume(&mut self, id: &str, miner: MinerId) -> Option<Opened> {
+        let holder = self.holders.get_mut(id)?;
+        let Holder::Resting(rest) = *holder else {
+            return None;
+        };
+        *holder = Holder::Live(miner);
+        self.slots.wake(rest);
+        let Left { session, past } = self.left.remove(&rest)?;
+        Some(Opened {
+            session,
+            past: Some(past),
+        })
+    }
+
+    /// Takes a session back from a miner that left; one without a past was never worked in, and is not kept.
+    pub(crate) fn leave(
+        &mut self,
+        now: Instant,
+        session: Session,
+        past: Option<Past>,
+        job_serial: u64,
+    ) {
+        let Some(past) = past else {
+            self.holders.remove(&session.id);
+            return self.slots.give_back_unused(session.slot);
+        };
+        let rest = self.slots.give_back(now, session.slot, job_serial);
+        let id = Arc::clone(&session.id);
+        self.holders.insert(id, Holder::Resting(rest));
+        self.left.insert(rest, Left { session, past });
+        if self.left.len() > self.most_left
+            && let Some((_, oldest)) = self.left.pop_first()
+        {
+            self.holders.remove(&oldest.session.id);
+        }
+    }
+}
+
+/// Makes a session id that nobody can guess without the seed.
+fn session_id(seed: &[u8; 32], number: u64) -> String {
+    let hash = Sha256::new()
+        .chain_update(seed)
+        .chain_update(number.to_le_bytes())
+        .finalize();
+    let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(hash);
+    format!("{:016x}", u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sv2::bitcoin::Difficulty;
+
+    use super::*;
+    use crate::testing::origin;
+
+    const MINER: MinerId = MinerId::nth(1);
+
+    fn past(now: Instant) -> Past {
+        Past {
+            assigned: Assigned::new(Difficulty::ONE),
+            vardiff: Vardiff::new(now),
+            version_mask: None,
+            worker: None,
+            seen: WorkId::nth(1),
+        }
+    }
+
+    fn is_empty(sessions: &Sessions) -> bool {
+        sessions.left.is_empty() && sessions.holders.is_empty()
+    }
+
+    #[test]
+    fn a_session_that_was_left_is_resumed_once() {
+        let (mut sessions, now) = (Sessions::new(0, [7; 32], 10), origin());
+        let first = sessions.open(now, MINER, None, 1).unwrap().session;
+        assert_eq!(sessions.holder(&first.id), Some(MINER));
+        sessions.leave(now, first.clone(), Some(past(now)), 1);
+        assert_eq!(sessions.holder(&first.id), None);
+        let again = sessions.open(now, MINER, Some(&first.id), 1).unwrap();
+        assert_eq!(
+            (again.session.slot, &again.session.id),
+            (first.slot, &first.id)
+        );
+        assert!(again.past.is_some());
+        let other = sessions.open(now, MINER, Some(&first.id), 1).unwrap();
+        assert_ne!(other.session.slot, first.slot, "it has a miner");
+        assert!(other.past.is_none());
+    }
+
+    #[test]
+    fn a_session_is_gone_once_its_slot_has_another_miner() {
+        let (mut sessions, now) = (Sessions::new(0, [7; 32], 10), origin());
+        let first = sessions.open(now, MINER, None, 1).unwrap().session;
+        sessions.leave(now, first.clone(), Some(past(now)), 1);
+        let later = now + Duration::from_secs(120);
+        let other = sessions.open(later, MINER, None, 2).unwrap().session;
+        assert_eq!(other.slot, first.slot);
+        let again = sessions.open(later, MINER, Some(&first.id), 2).unwrap();
+        assert_ne!(again.session.slot, first.slot);
+    }
+
+    #[test]
+    fn of_too_many_sessions_that_were_left_the_oldest_is_forgotten() {
+        let (mut sessions, now) = (Sessions::new(0, [7; 32], 2), origin());
+        let open = |sessions: &mut Sessions| sessions.open(now, MINER, None, 1).unwrap().session;
+        let all: Vec<_> = (0..3).map(|_| open(&mut sessions)).collect();
+        for session in &all {
+            sessions.leave(now, session.clone(), Some(past(now)), 1);
+        }
+        assert_eq!((sessions.left.len(), sessions.holders.len()), (2, 2));
+        let resumed = |sessions: &mut Sessions, place: usize| {
+            let opened = sessions.open(now, MINER, Some(&all[place].id), 1);
+            opened.unwrap().past.is_some()
+        };
+        assert!(!resumed(&mut sessions, 0));
+        assert!(resumed(&mut sessions, 1));
+        assert!(resumed(&mut sessions, 2));
+    }
+
+    #[test]
+    fn a_session_that_was_never_worked_in_leaves_nothing_behind() {
+        let (mut sessions, now) = (Sessions::new(0, [7; 32], 10), origin());
+        for _ in 0..100 {
+            let session = sessions.open(now, MINER, None, 1).unwrap().session;
+            assert_eq!(session.slot.to_bytes(), [0; 4]);
+            sessions.leave(now, session, None, 1);
+        }
+        assert!(is_empty(&sessions));
+    }
+}
