@@ -200,7 +200,7 @@ impl Event {
             | Self::MinersMoved { .. }
             | Self::MinerReady { .. } => Severity::Info,
             // What is told as a limit once a minute is not repeated for each connection.
-            Self::MinerClosed { reason, .. } if reason.label().is_some() => Severity::Debug,
+            Self::MinerClosed { reason, .. } if reason.is_told_as_limit() => Severity::Debug,
             // Who never mined is nobody.
             Self::MinerLeft { worker, .. } if worker.is_empty() => Severity::Debug,
             Self::MinerClosed { .. } | Self::MinerLeft { .. } => Severity::Info,

@@ -124,7 +124,7 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    /// Gives the label under which it is counted as a limit that was met; none where the miner is not at fault.
+    /// Gives the label under which it is counted as a limit that was met; none where it is not a limit of its own.
     #[must_use]
     pub fn label(&self) -> Option<&'static str> {
         match self {
@@ -132,9 +132,13 @@ impl CloseReason {
             Self::Idle(_) => Some("idle"),
             Self::UnanswerableLine(_) => Some("unanswerable-line"),
             Self::NotReading(_) => Some("not-reading"),
-            // Told and counted as the ban itself.
-            Self::Banned(_) => Some("closed-by-ban"),
-            Self::NoUpstream(_) | Self::SessionResumed | Self::Stopping => None,
+            // A ban is told and counted as such, once for all connections that it closes.
+            Self::Banned(_) | Self::NoUpstream(_) | Self::SessionResumed | Self::Stopping => None,
         }
+    }
+
+    /// Tells whether a limit on miners says it already.
+    pub(crate) fn is_told_as_limit(&self) -> bool {
+        self.label().is_some() || matches!(self, Self::Banned(_))
     }
 }

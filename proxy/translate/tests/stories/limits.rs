@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use translate::{CloseReason, Config, Event, GuardPolicy, Limit};
+use translate::{CloseReason, Config, Event, GuardPolicy, Limit, Severity};
 
 use crate::bench::{Bench, config};
 
@@ -154,6 +154,10 @@ fn an_address_that_goes_on_is_banned_for_a_while_and_no_other() {
         ),
         (10, 1)
     );
+    let warnings = bench.events.iter().filter(|event| {
+        event.severity() == Severity::Warning && event.to_string().contains("banned for")
+    });
+    assert_eq!(warnings.count(), 1, "one line for one cause");
     assert_eq!(bench.try_connect_from(at(2, 3)), None);
     let banned = |event: &Event| {
         matches!(
