@@ -185,6 +185,7 @@ pub(crate) fn brain_config(
         upstream_setup_timeout: config.limits.upstream_setup_timeout,
         upstream_probe_after: config.limits.upstream_probe_after,
         upstream_probe_timeout: config.limits.upstream_probe_timeout,
+        upstream_block_grace: config.limits.upstream_block_grace,
         retry_min: config.limits.retry_min,
         retry_max: config.limits.retry_max,
         release_after: config.outage.release_after,

@@ -36,6 +36,8 @@ pub struct Limits {
     pub upstream_probe_after: Duration,
     /// Time for its answer; then it is left for another.
     pub upstream_probe_timeout: Duration,
+    /// Time that an upstream may take to a block that another has announced.
+    pub upstream_block_grace: Duration,
     /// Wait before an upstream is tried again after its first failure; doubled for each further one, with jitter.
     pub retry_min: Duration,
     /// Longest wait between two tries of an upstream, however often it failed.
@@ -82,6 +84,9 @@ impl Default for Limits {
             upstream_probe_after: Duration::from_secs(8),
             // A packet lost twice and the pool's slowest moment.
             upstream_probe_timeout: Duration::from_secs(5),
+            // Blocks reach well-connected pools within two seconds of each other. The upstream pays for work on the old
+            // block as long as it does not know the new one, so patience costs the farm nothing.
+            upstream_block_grace: Duration::from_secs(10),
             // Soon enough for a restarted pool; slow enough not to be a flood when 1,000 farms return.
             retry_min: Duration::from_secs(1),
             retry_max: Duration::from_secs(30),
@@ -163,6 +168,11 @@ impl Limits {
         read(
             "upstream_probe_timeout",
             &mut self.upstream_probe_timeout,
+            10 * MINUTE,
+        );
+        read(
+            "upstream_block_grace",
+            &mut self.upstream_block_grace,
             10 * MINUTE,
         );
         read("retry_min", &mut self.retry_min, HOUR);

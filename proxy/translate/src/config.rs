@@ -42,6 +42,8 @@ pub struct Config {
     pub upstream_probe_after: Duration,
     /// Time within which it must give one; then it is left for another.
     pub upstream_probe_timeout: Duration,
+    /// How long an upstream may take to a block that another has announced.
+    pub upstream_block_grace: Duration,
     /// First pause before an upstream is dialled again.
     pub retry_min: Duration,
     /// Longest pause before an upstream is dialled again.

@@ -76,6 +76,17 @@ pub enum Event {
         /// For how long nothing came.
         silence: Duration,
     },
+    /// An upstream has missed a block that another announced.
+    UpstreamLate {
+        /// The upstream.
+        upstream: String,
+        /// The one that announced it.
+        other: String,
+        /// The block.
+        block: BlockHash,
+        /// Whether miners worked for it, so that they move.
+        is_active: bool,
+    },
     /// A new block began.
     NewBlock {
         /// The upstream that announced it.
@@ -194,6 +205,7 @@ impl Event {
             Self::UpstreamFailed { .. }
             | Self::ShareRefusedUpstream { .. }
             | Self::UpstreamRemark { .. }
+            | Self::UpstreamLate { .. }
             | Self::LimitMet { .. } => Severity::Warning,
             Self::UpstreamReady { .. }
             | Self::NewBlock { .. }
@@ -288,6 +300,7 @@ impl fmt::Display for Event {
             Self::UpstreamReady { .. }
             | Self::UpstreamFailed { .. }
             | Self::UpstreamProbed { .. }
+            | Self::UpstreamLate { .. }
             | Self::TargetSet { .. }
             | Self::HashrateAnnounced { .. }
             | Self::ShareRefusedUpstream { .. }
@@ -330,6 +343,21 @@ impl Event {
                     f,
                     "{upstream}: silent for {seconds} s, asked for a sign of life"
                 )
+            }
+            Self::UpstreamLate {
+                upstream,
+                other,
+                block,
+                is_active,
+            } => {
+                write!(
+                    f,
+                    "{upstream}: is late with block {block}, announced by {other}"
+                )?;
+                match is_active {
+                    true => f.write_str("; its miners move as long as it is"),
+                    false => Ok(()),
+                }
             }
             Self::TargetSet {
                 upstream,

@@ -13,14 +13,14 @@ mod fault;
 mod pulse;
 mod setup;
 
-pub(crate) use channel::{Channel, News};
+pub(crate) use channel::{Channel, News, Tidings};
 pub use fault::{Fault, Violation};
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sv2::bitcoin::{Hashrate, Target};
+use sv2::bitcoin::{BlockHash, Hashrate, Target};
 use sv2::message::Message;
 use sv2::messages::common::Common;
 use sv2::messages::mining::{CloseChannel, Mining};
@@ -174,10 +174,36 @@ impl Upstream {
         self.channel().and_then(Channel::current)
     }
 
+    /// Tells whether there is a job that miners can work on.
+    pub(crate) fn works(&self) -> bool {
+        self.current_job().is_some()
+    }
+
+    /// Tells whether it is known to have missed a block.
+    pub(crate) fn is_late(&self) -> bool {
+        self.channel().is_some_and(Channel::is_late)
+    }
+
+    /// Notes that it misses a block, by the word of another upstream.
+    pub(crate) fn mark_late(&mut self, accuser: UpstreamId, block: BlockHash) {
+        if let State::Open(channel) = &mut self.state {
+            channel.mark_late(accuser, block);
+        }
+    }
+
+    /// Gives what came of the last block that it went on to, once.
+    pub(crate) fn take_tidings(&mut self) -> Option<Tidings> {
+        match &mut self.state {
+            State::Open(channel) => channel.take_tidings(),
+            _ => None,
+        }
+    }
+
     /// Tells whether the upstream has given work for long enough to be trusted with the miners.
     pub(crate) fn is_healthy(&self, now: Instant) -> bool {
         let since = self.channel().and_then(Channel::working_since);
-        since.is_some_and(|since| now.saturating_duration_since(since) >= HEALTHY_AFTER)
+        !self.is_late()
+            && since.is_some_and(|since| now.saturating_duration_since(since) >= HEALTHY_AFTER)
     }
 
     /// Gives the open channel.

@@ -5,7 +5,10 @@
 //! hashrate. Further upstreams are dialled only while fewer than two of those before them are connected.
 //!
 //! When the active upstream is lost, the most preferred one that has a job takes its place at once. A preferred
-//! upstream that comes back gets the miners back once it has been healthy for a while.
+//! upstream that comes back gets the miners back once it has been healthy for a while. One that misses a block loses them
+//! to an upstream that does not, see `upstreams/lateness.rs`.
+
+mod lateness;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,6 +20,8 @@ use crate::job::Job;
 use crate::statistics::UpstreamStatistics;
 use crate::upstream::{Demand, Outputs, Upstream, UpstreamId};
 
+use self::lateness::Votes;
+
 /// Connections held: the active upstream's and a warm one.
 const CONNECTIONS: usize = 2;
 
@@ -25,6 +30,7 @@ const CONNECTIONS: usize = 2;
 pub(crate) struct Upstreams {
     all: Vec<Upstream>,
     active: Option<UpstreamId>,
+    votes: Votes,
 }
 
 impl Upstreams {
@@ -37,6 +43,7 @@ impl Upstreams {
         Self {
             all: all.collect(),
             active: None,
+            votes: Votes::new(config.upstream_block_grace, config.upstreams.len()),
         }
     }
 
@@ -54,21 +61,22 @@ impl Upstreams {
     }
 
     /// Decides whose jobs the miners work on; gives the job to work on where that is another upstream from now on.
-    pub(crate) fn choose(&mut self, now: Instant) -> Option<Arc<Job>> {
-        let works = |id: &UpstreamId| {
-            self.get(*id)
-                .is_some_and(|upstream| upstream.current_job().is_some())
-        };
-        let chosen = match self.active.filter(works) {
+    pub(crate) fn choose(&mut self, now: Instant, outputs: &mut Outputs) -> Option<Arc<Job>> {
+        self.judge_lateness(now, outputs);
+        let active = self.active.and_then(|id| self.get(id));
+        let chosen = match active.filter(|active| active.works() && !active.is_late()) {
             Some(active) => {
-                let mut preferred = self.all.iter().take(active.0);
+                let mut preferred = self.all.iter().take(active.id().0);
                 let back = preferred.find(|upstream| upstream.is_healthy(now));
-                Some(back.map_or(active, Upstream::id))
+                Some(back.unwrap_or(active).id())
             }
             None => {
-                let mut all = self.all.iter();
-                all.find(|upstream| upstream.current_job().is_some())
-                    .map(Upstream::id)
+                // Work on an old block is better than none, but no reason to move.
+                let working = || self.all.iter().filter(|upstream| upstream.works());
+                let current = working().find(|upstream| !upstream.is_late());
+                let stays = active.filter(|active| active.works());
+                let chosen = current.or(stays).or_else(|| working().next());
+                chosen.map(Upstream::id)
             }
         };
         if chosen == self.active {
@@ -100,7 +108,7 @@ impl Upstreams {
             connections += usize::from(!upstream.is_waiting());
             upstream.timeout().filter(|_| !spare)
         });
-        timeouts.min()
+        timeouts.chain(self.lateness_due()).min()
     }
 
     /// Tells every upstream of the farm where that is due.

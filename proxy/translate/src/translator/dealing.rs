@@ -60,7 +60,7 @@ impl Translator {
 
     /// Moves the miners to another upstream where theirs is gone or a preferred one is back.
     pub(super) fn choose_upstream(&mut self, now: Instant) {
-        if let Some(job) = self.upstreams.choose(now) {
+        if let Some(job) = self.upstreams.choose(now, &mut self.outputs) {
             self.take_job(now, job);
             self.announce(now);
         }

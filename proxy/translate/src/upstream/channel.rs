@@ -12,7 +12,7 @@ use sv2::messages::mining::{
 use sv2::types::{B0_32, ChannelId, JobId, SequenceNumber, U256};
 
 use super::pulse::{Beat, Patience, Pulse};
-use super::{ConnectionId, Demand, Fault, Outputs, Violation};
+use super::{ConnectionId, Demand, Fault, Outputs, UpstreamId, Violation};
 use crate::duplicates::Duplicates;
 use crate::event::Event;
 use crate::job::{DealtJob, Job, RolledFields, Tip};
@@ -62,6 +62,15 @@ pub(crate) enum News {
     Job(Arc<Job>),
 }
 
+/// A channel went on to another block.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tidings {
+    /// The block that is built on now.
+    pub(crate) block: BlockHash,
+    /// Who said that it was late, for which block.
+    pub(crate) accuser: Option<(UpstreamId, BlockHash)>,
+}
+
 /// Whom a channel tells of what it learns.
 pub(super) struct Told<'a> {
     pub(super) upstream: &'a str,
@@ -94,6 +103,12 @@ pub(crate) struct Channel {
     target: Target,
     future: VecDeque<DealtJob>,
     tip: Option<Tip>,
+    tip_since: Instant,
+    /// The block that was built on before.
+    block_before: Option<BlockHash>,
+    /// Who says that the channel misses which block.
+    accuser: Option<(UpstreamId, BlockHash)>,
+    tidings: Option<Tidings>,
     /// Counts the blocks.
     block: u64,
     /// What is to be worked on, and since when there is something.
@@ -166,6 +181,10 @@ impl Channel {
             target: Target::from_le_bytes(success.target.0),
             future: VecDeque::new(),
             tip: None,
+            tip_since: now,
+            block_before: None,
+            accuser: None,
+            tidings: None,
             block: 0,
             current: None,
             working_since: None,
@@ -203,6 +222,36 @@ impl Channel {
     /// Tells since when there is a job to work on.
     pub(crate) fn working_since(&self) -> Option<Instant> {
         self.working_since
+    }
+
+    /// Gives the block that is being built on.
+    pub(crate) fn tip(&self) -> Option<&Tip> {
+        self.tip.as_ref()
+    }
+
+    /// Tells since when.
+    pub(crate) fn tip_since(&self) -> Instant {
+        self.tip_since
+    }
+
+    /// Gives the block that was built on before.
+    pub(crate) fn block_before(&self) -> Option<BlockHash> {
+        self.block_before
+    }
+
+    /// Tells whether another upstream is ahead.
+    pub(super) fn is_late(&self) -> bool {
+        self.accuser.is_some()
+    }
+
+    /// Notes that another upstream is ahead by a block.
+    pub(super) fn mark_late(&mut self, accuser: UpstreamId, block: BlockHash) {
+        self.accuser = Some((accuser, block));
+    }
+
+    /// Gives what came of the last block that it went on to, once.
+    pub(super) fn take_tidings(&mut self) -> Option<Tidings> {
+        self.tidings.take()
     }
 
     /// Tells whether a job is of the present block.
@@ -325,11 +374,24 @@ impl Channel {
         let dealt = named.ok_or(Violation::PrevHashForUnknownJob(message.job_id))?;
         self.future.clear();
         if self.tip.is_none_or(|before| before.prev_hash != prev_hash) {
-            self.duplicates.clear();
+            self.go_on(now, prev_hash);
         }
         self.tip = Some(tip);
         self.block += 1;
         Ok(self.activate(now, dealt, tip, message.min_ntime))
+    }
+
+    /// Leaves all that belongs to the block before.
+    fn go_on(&mut self, now: Instant, block: BlockHash) {
+        self.duplicates.clear();
+        self.block_before = self.tip.map(|before| before.prev_hash);
+        self.tip_since = now;
+        let accuser = self.accuser.take();
+        if accuser.is_some() {
+            // Who was late proves anew that it is healthy.
+            self.working_since = Some(now);
+        }
+        self.tidings = Some(Tidings { block, accuser });
     }
 
     fn is_worked_on(&self, id: JobId, prev_hash: BlockHash) -> bool {

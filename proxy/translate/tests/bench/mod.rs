@@ -56,6 +56,7 @@ pub fn config() -> Config {
         upstream_setup_timeout: Duration::from_secs(10),
         upstream_probe_after: Duration::from_secs(8),
         upstream_probe_timeout: Duration::from_secs(5),
+        upstream_block_grace: Duration::from_secs(10),
         retry_min: Duration::from_secs(1),
         retry_max: Duration::from_secs(60),
         release_after: None,

@@ -17,6 +17,7 @@ mod bench;
 mod blocks;
 mod difficulty;
 mod jobs;
+mod late_block;
 mod limits;
 mod outages;
 mod properties;
