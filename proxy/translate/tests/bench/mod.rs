@@ -6,6 +6,7 @@
 
 #![allow(dead_code, unused_imports, reason = "no test uses all of the bench")]
 
+pub mod fuzz;
 mod hashing;
 mod pool;
 mod rig;
@@ -226,6 +227,12 @@ impl Bench {
 
     pub fn leave(&mut self, rig: usize) {
         self.brain.handle_miner_left(self.now, self.rigs[rig].id);
+        self.act();
+    }
+
+    /// Closes a miner as the body does, for a reason of its own.
+    pub fn close(&mut self, rig: usize, reason: CloseReason) {
+        self.brain.close_miner(self.now, self.rigs[rig].id, reason);
         self.act();
     }
 

@@ -16,6 +16,7 @@ mod bench;
 
 mod blocks;
 mod difficulty;
+mod fuzz;
 mod jobs;
 mod late_block;
 mod limits;
