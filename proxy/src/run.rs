@@ -30,6 +30,15 @@ pub fn run(path: &Path) -> Result<(), ExitCode> {
                 statistics.shares_accepted,
                 statistics.new_blocks
             );
+            for upstream in &statistics.upstreams {
+                let refused: u64 = upstream.shares_rejected.values().sum();
+                log::info!(
+                    "{}: {} shares sent, {} accepted, {refused} refused",
+                    upstream.name,
+                    upstream.shares_sent,
+                    upstream.shares_accepted
+                );
+            }
             if !statistics.limits_met.is_empty() {
                 log::info!("limits met: {}", counts(&statistics.limits_met));
             }

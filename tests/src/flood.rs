@@ -143,6 +143,7 @@ impl Flood {
             round_trips: [calm, flood],
             usage: [connected, before, during],
             met: report::Counts::of(&met),
+            sent: report::sent(&log),
             limits: report::limits(&log),
             banned: log.contains(": banned for"),
         }
@@ -220,7 +221,7 @@ fn send_garbage(source: IpAddr, address: SocketAddr, number: usize, met: &Met) {
     }
 }
 
-/// Sends shares that meet no target, a thousand a second; comes back when it is closed.
+/// Sends shares that meet no target but by chance, one in four thousand, a thousand a second; comes back when it is closed.
 fn send_worthless_shares(source: IpAddr, address: SocketAddr, met: &Met) {
     while !met.is_over() {
         let mut wire = Wire::connect_from(source, address);
