@@ -134,7 +134,7 @@ fn settled(world: &World, begins: f64, fits: f64) -> f64 {
 
 #[expect(clippy::cast_possible_truncation, reason = "a place in a short list")]
 fn quantile(sorted: &[f64], part: f64) -> f64 {
-    sorted[((sorted.len() - 1) as f64 * part).ceil() as usize]
+    sorted[((sorted.len() - 1) as f64 * part).round() as usize]
 }
 
 /// Simulates a case with this many seeds.
