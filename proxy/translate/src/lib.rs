@@ -13,12 +13,13 @@
 //! | whose jobs do the miners work on? | `upstreams.rs` |
 //! | which bytes is a job for miners? | `work.rs`, `job.rs` |
 //! | whose extranonce is whose, also after a reconnect? | `slot.rs`, `session.rs` |
-//! | how hard is a miner's work? | `miner/start.rs`, `vardiff.rs`, `assigned.rs`, `known.rs` |
+//! | how hard is a miner's work? | `miner/start.rs`, `vardiff.rs`, `ceiling.rs`, `assigned.rs`, `known.rs` |
 //! | which firmware needs another answer? | `firmware.rs` |
 //! | who may come in, who is paused or banned? | `guard.rs` |
 
 mod assigned;
 mod backoff;
+mod ceiling;
 mod config;
 mod duplicates;
 mod event;

@@ -12,6 +12,7 @@ use sv2::bitcoin::{Difficulty, VersionMask};
 use sv2::tlv::UserIdentity;
 
 use crate::assigned::Assigned;
+use crate::ceiling::Flow;
 use crate::config::{Config, ListenerConfig};
 use crate::firmware::Firmware;
 use crate::guard::Conduct;
@@ -65,6 +66,9 @@ pub(crate) struct Miner {
     wish_granted: bool,
     pub(crate) assigned: Assigned,
     pub(crate) vardiff: Vardiff,
+    /// The difficulty that fits, where the pool's target is too easy for it yet.
+    pub(crate) waiting_raise: Option<Difficulty>,
+    pub(crate) flow: Flow,
     /// Estimated hashrate, in h/s.
     pub(crate) hashrate: f64,
     pub(crate) last_work: Option<WorkId>,
@@ -120,6 +124,8 @@ impl Miner {
             wish_granted: false,
             assigned: Assigned::new(listener.difficulty.start()),
             vardiff: Vardiff::new(now),
+            waiting_raise: None,
+            flow: Flow::of_miner(now),
             hashrate: 0.0,
             listener,
             last_work: None,

@@ -23,6 +23,7 @@ use sv1::{CallError, Incoming, Request, reply};
 use sv2::bitcoin::Difficulty;
 use sv2::message::Message;
 
+use crate::ceiling::Flow;
 use crate::config::{Config, ListenerConfig, ListenerId};
 use crate::duplicates::Duplicates;
 use crate::event::Event;
@@ -50,6 +51,10 @@ pub struct Translator {
     sessions: Sessions,
     upstreams: Upstreams,
     works: Works,
+    /// The hardest difficulty at which the newest job loses nothing.
+    ceiling: Option<Difficulty>,
+    /// Shares that go upstream.
+    flow: Flow,
     /// Counts jobs, so that slots rest until theirs is gone.
     job_serial: u64,
     /// Solved blocks that were kept because their upstream was gone.
@@ -90,6 +95,8 @@ impl Translator {
             guard: Guard::new(now, config.guard, config.max_miners),
             sessions: Sessions::new(config.first_slot, config.seed, config.max_miners),
             works: Works::default(),
+            ceiling: None,
+            flow: Flow::of_farm(now),
             job_serial: 0,
             kept_blocks: Duplicates::default(),
             difficulty_lines: HashMap::new(),

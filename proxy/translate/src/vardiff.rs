@@ -15,6 +15,8 @@
 //!   replaces it: the miner changed, and the past says nothing of it. So a flood is met within [`BLOCK`] shares. A
 //!   pause of [`SILENCE`] times the usual one does the same.
 //!
+//! How much of a raise is granted at once is said in `ceiling.rs`.
+//!
 //! Simulated with 12 wanted shares a minute, 200 seeds each (`cargo test -p translate vardiff -- --nocapture`): from a
 //! start 1,000 times too easy the difficulty is right in 0.1 s, from one 1,000 times too hard in 37 s (half of the
 //! miners) to 72 s (95 % of them), in about two changes; over the next hour it changes less than 0.2 times, and the
@@ -151,6 +153,11 @@ impl Vardiff {
     /// Tells whether any share is known.
     pub(crate) fn has_shares(&self) -> bool {
         self.memory.shares + self.block.shares > 0.0
+    }
+
+    /// Tells whether the measure has enough shares to raise a miner.
+    pub(crate) fn could_raise(&self) -> bool {
+        self.memory.shares + self.block.shares >= FEW
     }
 
     /// Gives the ideal difficulty where `current` is wrong beyond chance.

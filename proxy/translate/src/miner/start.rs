@@ -4,6 +4,7 @@
 use sv2::bitcoin::Difficulty;
 
 use super::Miner;
+use crate::ceiling;
 use crate::config::DifficultyPolicy;
 use crate::firmware::Firmware;
 
@@ -74,6 +75,29 @@ impl Miner {
             .known
             .or_else(|| self.password_wish.map(PasswordWish::difficulty));
         wish.map(|wish| self.clamp(wish))
+    }
+
+    /// Brings a start down to what the pool pays at, unless the miner asked for it or would flood; the rest waits.
+    pub(crate) fn lower_start(&mut self, ceiling: Difficulty) {
+        let start = self.assigned.difficulty();
+        let asked = self.password_wish.is_some() || self.suggested.is_some();
+        let capped = self.clamp(ceiling.min(start));
+        let shares_per_minute = self.listener.difficulty.shares_per_minute;
+        if capped < start
+            && self.follows_measure()
+            && (self.known.is_some() || !asked)
+            && !ceiling::floods(start, capped, shares_per_minute)
+        {
+            self.assigned.start_at(capped);
+            self.waiting_raise = Some(start);
+        }
+    }
+
+    /// Gives the hardest difficulty that fits, though the pool's target may be too easy for it yet.
+    pub(crate) fn fitting(&self) -> Difficulty {
+        let current = self.assigned.difficulty();
+        self.waiting_raise
+            .map_or(current, |raise| raise.max(current))
     }
 
     /// Gives what comes before a suggestion: the first one is about the start, a later one is somebody's new mind.

@@ -7,6 +7,7 @@ use sv1::notification;
 use sv2::bitcoin::Difficulty;
 
 use super::Translator;
+use crate::ceiling;
 use crate::event::Event;
 use crate::job::Job;
 use crate::miners::MinerId;
@@ -31,7 +32,9 @@ impl Translator {
         let (tip, id) = (job.tip, job.connection.upstream);
         self.job_serial += 1;
         self.statistics.jobs += 1;
-        self.works.make(now, job);
+        self.ceiling = Some(ceiling::of_target(job.target));
+        let work = self.works.make(now, job).id;
+        self.raise_waiting(now, work);
         if clean_jobs {
             self.guard.note_clean_work(now);
         }
@@ -51,6 +54,32 @@ impl Translator {
             network_difficulty: tip.network_target.difficulty(),
             miners,
         });
+    }
+
+    /// Gives the hardest difficulty that measuring may lead to now; `None` where there is no such bound.
+    pub(super) fn ceiling_at(&self, now: Instant) -> Option<Difficulty> {
+        self.ceiling.filter(|_| !self.flow.is_over(now))
+    }
+
+    /// Raises the miners that waited for a job with a harder target, from `work` on, which is about to go out.
+    fn raise_waiting(&mut self, now: Instant, work: WorkId) {
+        let Some(ceiling) = self.ceiling else { return };
+        for (_, miner) in self.miners.iter_mut() {
+            let Some(raise) = miner.waiting_raise.filter(|_| miner.last_work.is_some()) else {
+                continue;
+            };
+            let from = miner.assigned.difficulty();
+            let to = miner.clamp(raise.min(ceiling));
+            if to <= from {
+                continue;
+            }
+            miner.vardiff.pass(now, from);
+            miner.assigned.change(to, work);
+            miner.waiting_raise = Some(raise).filter(|raise| *raise > to);
+            let worker = miner.worker_name().to_owned();
+            self.outputs
+                .push_back(Output::Event(Event::DifficultyChanged { worker, from, to }));
+        }
     }
 
     fn upstream_name(&self, id: UpstreamId) -> String {

@@ -28,6 +28,7 @@ impl Translator {
         };
         let outage = self.outage_since.zip(self.config.release_after);
         let (mut hashrate, mut hardest) = (0.0, None);
+        let ceiling = self.ceiling_at(now);
         let mut wishes = Vec::new();
         let mut changes = Vec::new();
         let mut closing = Vec::new();
@@ -42,14 +43,14 @@ impl Translator {
             }
             match measuring {
                 true => {
-                    let wish = miner.measured_wish(now);
-                    changes.extend(wish.map(|difficulty| (id, difficulty)));
+                    let change = miner.measured_change(now, ceiling);
+                    changes.extend(change.map(|difficulty| (id, difficulty)));
                 }
                 false => miner.vardiff.skip(now),
             }
             miner.estimate_hashrate();
             hashrate += miner.hashrate;
-            hardest = hardest.max(Some(miner.assigned.difficulty()));
+            hardest = hardest.max(Some(miner.fitting()));
             wishes.extend(miner.take_waiting_wish().map(|wish| (id, wish)));
         }
         self.demand = demand(&policy, hashrate, hardest);
@@ -72,7 +73,7 @@ impl Translator {
         };
         miner.estimate_hashrate();
         if self.demand.hashrate == Hashrate::ZERO {
-            let hardest = Some(miner.assigned.difficulty());
+            let hardest = Some(miner.fitting());
             self.demand = demand(&policy, miner.hashrate, hardest);
             self.announce(now);
         }
@@ -127,8 +128,32 @@ fn released(miner: &Miner, now: Instant, since: Instant, after: Duration) -> Opt
 }
 
 impl Miner {
+    /// Gives the difficulty to change to by what was measured. A raise goes no further than `ceiling`, unless the miner
+    /// floods; the rest of it waits.
+    pub(super) fn measured_change(
+        &mut self,
+        now: Instant,
+        ceiling: Option<Difficulty>,
+    ) -> Option<Difficulty> {
+        let Some(wish) = self.measured_wish(now) else {
+            if self.vardiff.could_raise() {
+                self.waiting_raise = None;
+            }
+            return None;
+        };
+        self.waiting_raise = None;
+        let current = self.assigned.difficulty();
+        let ceiling = ceiling.filter(|ceiling| *ceiling < wish && wish > current);
+        let Some(ceiling) = ceiling.filter(|_| !self.flow.is_over(now)) else {
+            return Some(wish);
+        };
+        self.waiting_raise = Some(wish);
+        let capped = self.clamp(ceiling);
+        (capped > current).then_some(capped)
+    }
+
     /// Gives the difficulty that the measured rate asks for, where it is another.
-    pub(super) fn measured_wish(&mut self, now: Instant) -> Option<Difficulty> {
+    fn measured_wish(&mut self, now: Instant) -> Option<Difficulty> {
         let wanted = self.listener.difficulty.shares_per_minute;
         let current = self.assigned.difficulty();
         let ideal = self.vardiff.wish(now, current, wanted)?;
@@ -142,7 +167,7 @@ impl Miner {
         let (current, wanted) = (self.assigned.difficulty(), policy.shares_per_minute);
         let believed = match self.vardiff.has_shares() {
             true => current,
-            false => current.min(policy.start()),
+            false => self.fitting().min(policy.start()),
         };
         self.hashrate = self.vardiff.work_rate(believed, wanted) * HASHES_PER_DIFFICULTY;
     }

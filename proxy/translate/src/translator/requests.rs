@@ -64,12 +64,16 @@ impl Translator {
     }
 
     fn start_miner(&mut self, now: Instant, id: MinerId) {
+        let ceiling = self.ceiling_at(now);
         let Some(miner) = self.miners.get_mut(id) else {
             return;
         };
         let known = self.known.find(miner.worker_name());
         if let Some(difficulty) = miner.start(known) {
             miner.assigned.start_at(difficulty);
+        }
+        if let Some(ceiling) = ceiling {
+            miner.lower_start(ceiling);
         }
         let ready = Event::MinerReady {
             peer: miner.peer,
@@ -93,6 +97,8 @@ impl Translator {
         let Some(miner) = self.miners.get_mut(id) else {
             return;
         };
+        // What was measured before gives way to what the miner wants.
+        miner.waiting_raise = None;
         let difficulty = miner.clamp(wish);
         self.change_difficulty(now, id, difficulty);
     }

@@ -162,17 +162,22 @@ impl Translator {
     fn count_share(&mut self, now: Instant, id: MinerId, share: &GoodShare) {
         self.statistics.shares_accepted += 1;
         self.statistics.work_accepted += share.credit.to_f64();
+        if share.for_upstream {
+            self.flow.note(now);
+        }
+        let ceiling = self.ceiling_at(now);
         let Some(miner) = self.miners.get_mut(id) else {
             return;
         };
         miner.shares_accepted += 1;
         miner.conduct.note_good(now);
+        miner.flow.note(now);
         self.guard.note_good(now, miner.peer.ip());
         let current = miner.assigned.difficulty();
         miner.vardiff.note(share.credit, current);
         // Only a miner that floods is not left to the next look at all miners.
-        let wish = miner.measured_wish(now);
-        if let Some(difficulty) = wish.filter(|wish| *wish > current) {
+        let change = miner.measured_change(now, ceiling);
+        if let Some(difficulty) = change.filter(|change| *change > current) {
             self.change_difficulty(now, id, difficulty);
         }
     }

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use sv2::bitcoin::Difficulty;
 use translate::{Config, DifficultyPolicy, ListenerConfig, ListenerId, UserTemplate};
 
-use crate::bench::{Bench, CONFIGURE, EASY, SUBSCRIBE, config, difficulty, outline};
+use crate::bench::{
+    Bench, CONFIGURE, EASY, SUBSCRIBE, config, difficulty, difficulty_target, outline,
+};
 
 fn authorize(password: &str) -> String {
     format!(r#"{{"id":3,"method":"mining.authorize","params":["farm.rig","{password}"]}}"#)
@@ -36,9 +38,18 @@ fn usual() -> Config {
     }
 }
 
+/// A farm with work of a pool that pays shares from a difficulty on.
+fn paid_above(config: Config, channel: f64) -> Bench {
+    let mut bench = Bench::new(config);
+    bench.pools[0].target = difficulty_target(channel);
+    bench.open(0);
+    bench.deal_block(0, 1);
+    bench
+}
+
 /// The difficulty that a miner starts with that says these lines.
 fn start(config: Config, lines: &[String]) -> f64 {
-    let mut bench = Bench::with_work(config);
+    let mut bench = paid_above(config, 16_384.0);
     let rig = bench.connect();
     for line in lines {
         bench.say(rig, line);
@@ -83,7 +94,7 @@ fn the_same_order_holds_for_a_suggestion_that_comes_after_the_first_work() {
 
 #[test]
 fn a_second_and_different_suggestion_is_followed_whatever_was_known() {
-    let mut bench = Bench::with_work(known(EASY * 8.0));
+    let mut bench = paid_above(known(EASY * 8.0), 1.0);
     let rig = bench.start_miner("farm.rig");
     assert_eq!(outline(&bench.say(rig, &suggest(EASY * 2.0))), "4=");
     assert_eq!(
@@ -146,7 +157,7 @@ fn firmware_that_reads_whole_numbers_gets_no_fraction_though_it_asks() {
 
 #[test]
 fn a_worker_that_comes_back_starts_where_it_was() {
-    let mut bench = Bench::with_work(tuned());
+    let mut bench = paid_above(tuned(), 1.0);
     let rig = bench.start_miner("farm.rig");
     for _ in 0..60 {
         bench.mine(rig);

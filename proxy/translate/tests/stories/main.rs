@@ -15,6 +15,7 @@
 mod bench;
 
 mod blocks;
+mod ceiling;
 mod difficulty;
 mod fuzz;
 mod jobs;

@@ -507,7 +507,10 @@ fn every_refusal_has_words_a_code_and_a_label_of_its_own() {
 fn a_miner_that_floods_is_raised_at_once_and_its_surplus_counts() {
     let mut tuned = config();
     tuned.difficulty.vardiff = true;
-    let mut bench = Bench::with_work(tuned);
+    let mut bench = Bench::new(tuned);
+    bench.pools[0].target = difficulty_target(1.0);
+    bench.open(0);
+    bench.deal_block(0, 1);
     let rig = bench.start_miner("farm.rig");
     let first: Vec<_> = (0..60).map(|_| grind(&bench.rigs[rig])).collect();
     for found in &first {
