@@ -67,6 +67,8 @@ pub struct UpstreamStatistics {
     pub shares_unanswered: u64,
     /// Blocks that it may not have: solved while its connection was gone, or sent and never answered.
     pub blocks_kept: u64,
+    /// Times that it refused as much extranonce as was asked for.
+    pub extranonce_refusals: u64,
     /// Blocks that another upstream had announced well before it.
     pub blocks_late: u64,
     /// Shares sent on the present connection that have no answer yet.

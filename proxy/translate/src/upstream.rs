@@ -34,6 +34,7 @@ use crate::output::Output;
 use crate::statistics::UpstreamStatistics;
 
 use self::pulse::Patience;
+use self::setup::Opening;
 
 /// An upstream by its place in the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,6 +80,8 @@ enum State {
     Opening {
         deadline: Instant,
         worker_names: bool,
+        /// Bytes of extranonce that were asked for.
+        asked: u16,
     },
     Open(Box<Channel>),
     Stopped,
@@ -342,9 +345,17 @@ impl Upstream {
                 State::Negotiating { .. } => {
                     self.take_extensions(now, &message, demand, outputs)?
                 }
-                State::Opening { worker_names, .. } => {
-                    let worker_names = *worker_names;
-                    self.take_open_answer(now, message, worker_names, demand, outputs)?;
+                State::Opening {
+                    worker_names,
+                    asked,
+                    ..
+                } => {
+                    let opening = Opening {
+                        worker_names: *worker_names,
+                        asked: *asked,
+                        demand,
+                    };
+                    self.take_open_answer(now, message, opening, outputs)?;
                     if self.channel().is_some() {
                         return Ok(News::Opened);
                     }

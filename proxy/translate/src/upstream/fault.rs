@@ -36,6 +36,14 @@ pub enum Fault {
         /// Bytes for slot and extranonce2.
         needed: u16,
     },
+    /// The server opens no channel with any extranonce that we could work with.
+    #[error("refused {asked} bytes of extranonce even, where {needed} are needed")]
+    ExtranonceRefused {
+        /// Bytes that were asked for last.
+        asked: u16,
+        /// Bytes for slot and extranonce2.
+        needed: u16,
+    },
     /// The channel is open and there is nothing to work on.
     #[error("opened a channel and dealt no job")]
     NoJob,

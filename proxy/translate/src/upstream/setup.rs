@@ -23,6 +23,24 @@ use crate::output::Output;
 /// Pairs the only `RequestExtensions` of a connection with its answer.
 const EXTENSIONS_REQUEST: u16 = 1;
 
+/// What refusals over `min_extranonce_size` have in common: the specification leaves the code open, the reference
+/// implementation has `min-extranonce-size-too-large` and `unsupported-min-extranonce-size`. A server that has no prefix
+/// left speaks of the extranonce too, and asking for less does not help there.
+const EXTRANONCE_REFUSED: &str = "extranonce-size";
+
+/// Bytes of extranonce to ask for when more is refused: a slot with 8 and with 4 bytes of extranonce2, then slots of 3
+/// and 2 bytes. With less, miners could not be told apart.
+const EXTRANONCE_STEPS: [u16; 4] = [12, 8, 7, 6];
+
+/// What a channel is asked for with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Opening {
+    pub(super) worker_names: bool,
+    /// Bytes of extranonce.
+    pub(super) asked: u16,
+    pub(super) demand: Demand,
+}
+
 impl Upstream {
     pub(super) fn setup_connection(&self) -> SetupConnection {
         // Farms roll versions; a server that refuses the flag is asked again without it.
@@ -130,16 +148,31 @@ impl Upstream {
         worker_names: bool,
         outputs: &mut Outputs,
     ) {
+        let opening = Opening {
+            worker_names,
+            asked: self.extranonce_size,
+            demand,
+        };
+        self.ask_for_channel(now, opening, outputs);
+    }
+
+    fn ask_for_channel(&mut self, now: Instant, opening: Opening, outputs: &mut Outputs) {
+        let Opening {
+            worker_names,
+            asked,
+            demand,
+        } = opening;
         self.state = State::Opening {
             deadline: now + self.setup_timeout,
             worker_names,
+            asked,
         };
         let message = OpenExtendedMiningChannel {
             request_id: self.next_request(),
             user_identity: Str0_255::truncated(&self.config.user),
             nominal_hash_rate: demand.hashrate.to_f32(),
             max_target: U256(demand.max_target.to_le_bytes()),
-            min_extranonce_size: self.extranonce_size,
+            min_extranonce_size: asked,
         };
         self.send(message.into(), outputs);
     }
@@ -149,16 +182,15 @@ impl Upstream {
         &mut self,
         now: Instant,
         message: Message,
-        worker_names: bool,
-        demand: Demand,
+        opening: Opening,
         outputs: &mut Outputs,
     ) -> Result<(), Fault> {
         match message {
             Message::Mining(Mining::OpenExtendedMiningChannelSuccess(success)) => {
-                self.channel_opened(now, &success, worker_names, demand, outputs)
+                self.channel_opened(now, &success, opening, outputs)
             }
             Message::Mining(Mining::OpenMiningChannelError(error)) => {
-                Err(Fault::ChannelRefused(error.error_code.to_string()))
+                self.ask_for_less(now, error.error_code.to_string(), opening, outputs)
             }
             // The answer to RequestExtensions came after its time.
             Message::ExtensionsNegotiation(_) => Ok(()),
@@ -166,12 +198,41 @@ impl Upstream {
         }
     }
 
+    /// Asks for less extranonce where that is what the server refused. One that refuses what it would give all the same
+    /// is understood this way; of the others the operator learns how much they give.
+    fn ask_for_less(
+        &mut self,
+        now: Instant,
+        error_code: String,
+        opening: Opening,
+        outputs: &mut Outputs,
+    ) -> Result<(), Fault> {
+        if !error_code.contains(EXTRANONCE_REFUSED) {
+            return Err(Fault::ChannelRefused(error_code));
+        }
+        let asked = opening.asked;
+        let Some(less) = EXTRANONCE_STEPS.into_iter().find(|less| *less < asked) else {
+            let needed = self.extranonce_size;
+            return Err(Fault::ExtranonceRefused { asked, needed });
+        };
+        self.statistics.extranonce_refusals += 1;
+        self.remark(
+            format!("refused {asked} bytes of extranonce ({error_code}), asked for {less}"),
+            outputs,
+        );
+        let opening = Opening {
+            asked: less,
+            ..opening
+        };
+        self.ask_for_channel(now, opening, outputs);
+        Ok(())
+    }
+
     fn channel_opened(
         &mut self,
         now: Instant,
         success: &OpenExtendedMiningChannelSuccess,
-        worker_names: bool,
-        demand: Demand,
+        opening: Opening,
         outputs: &mut Outputs,
     ) -> Result<(), Fault> {
         let (granted, needed) = (success.extranonce_size, self.extranonce_size);
@@ -190,9 +251,9 @@ impl Upstream {
         let terms = Terms {
             connection: self.connection(),
             needed,
-            worker_names,
+            worker_names: opening.worker_names,
             fixed_version: self.fixed_version,
-            announced: demand,
+            announced: opening.demand,
         };
         let channel = Channel::new(now, success, terms)?;
         let target = Target::from_le_bytes(success.target.0);
@@ -203,7 +264,7 @@ impl Upstream {
             upstream: self.config.name.clone(),
             difficulty: target.difficulty(),
             extranonce_size: granted,
-            worker_names,
+            worker_names: opening.worker_names,
         }));
         self.state = State::Open(Box::new(channel));
         Ok(())

@@ -18,6 +18,7 @@ mod blocks;
 mod ceiling;
 mod difficulty;
 mod fuzz;
+mod extranonce;
 mod jobs;
 mod late_block;
 mod limits;
