@@ -92,6 +92,11 @@ impl Job {
             .min(self.latest_ntime())
     }
 
+    /// Tells whether shares of this job still count once `next` is dealt on the same connection.
+    pub(crate) fn stays_beside(&self, next: &Self) -> bool {
+        self.block == next.block && self.dealt.id != next.dealt.id
+    }
+
     /// The last header time for a notify.
     pub(crate) fn latest_ntime(&self) -> u32 {
         self.min_ntime.saturating_add(MAX_NTIME_AHEAD - 1)

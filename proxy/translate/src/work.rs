@@ -116,11 +116,12 @@ impl Works {
         })
     }
 
-    /// Begins a job; those that its upstream connection dealt for earlier blocks are stale.
+    /// Begins a job; those that its upstream connection dealt for earlier blocks are stale, and so is one whose id this
+    /// job takes over: a share for it would be taken for one of this job.
     fn begin_span(&mut self, id: u64, job: &Arc<Job>) {
         let of_other_upstream = |other: &Job| other.connection != job.connection;
         self.spans
-            .retain(|span| of_other_upstream(&span.job) || span.job.block == job.block);
+            .retain(|span| of_other_upstream(&span.job) || span.job.stays_beside(job));
         while self.spans.len() >= MAX_JOBS {
             self.spans.pop_front();
         }

@@ -23,9 +23,9 @@ impl Translator {
     pub(super) fn take_job(&mut self, now: Instant, job: Arc<Job>) {
         let before = self.works.newest().map(|work| Arc::clone(&work.job));
         let before = before.as_deref();
-        // Another connection's job or another block's: what miners work on is worth nothing from now on.
+        // Another connection's job, another block's, or one under the same id: what miners work on is worth nothing.
         let clean_jobs = before
-            .is_none_or(|before| before.connection != job.connection || before.block != job.block);
+            .is_none_or(|before| before.connection != job.connection || !before.stays_beside(&job));
         let moved =
             before.is_some_and(|before| before.connection.upstream != job.connection.upstream);
         let new_block = before.is_none_or(|before| before.tip.prev_hash != job.tip.prev_hash);

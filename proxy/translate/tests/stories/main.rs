@@ -16,9 +16,10 @@ mod bench;
 
 mod blocks;
 mod ceiling;
+mod channel;
 mod difficulty;
-mod fuzz;
 mod extranonce;
+mod fuzz;
 mod jobs;
 mod late_block;
 mod limits;

@@ -181,7 +181,7 @@ type Case = (fn(&mut Bench), Fault);
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn every_fault_in_the_set_up_ends_the_connection_and_is_followed_by_another_attempt() {
-    let cases: [Case; 11] = [
+    let cases: [Case; 13] = [
         (
             |bench| {
                 bench.tell(
@@ -196,6 +196,35 @@ fn every_fault_in_the_set_up_ends_the_connection_and_is_followed_by_another_atte
                 error_code: "unknown-user".into(),
                 flags: 0,
             },
+        ),
+        (
+            |bench| {
+                bench.tell(
+                    0,
+                    SetupConnectionError {
+                        flags: 0,
+                        error_code: text("protocol-version-mismatch"),
+                    },
+                )
+            },
+            Fault::SetupRefused {
+                error_code: "protocol-version-mismatch".into(),
+                flags: 0,
+            },
+        ),
+        (
+            |bench| {
+                bench.tell(0, setup_success());
+                bench.tell(0, extensions_success());
+                bench.tell(
+                    0,
+                    OpenMiningChannelError {
+                        request_id: RequestId(1),
+                        error_code: text("too-many-channels"),
+                    },
+                );
+            },
+            Fault::ChannelRefused("too-many-channels".into()),
         ),
         (
             |bench| {
