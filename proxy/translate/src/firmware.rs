@@ -103,7 +103,8 @@ impl Firmware {
             name: "Bitaxe",
             marks: &[Mark::Begins("bitaxe")],
             set_extranonce: true,
-            source: "ESP-Miner stratum_api.c, stratum_v1_task.c: dials its own place whatever reconnect says",
+            source: "ESP-Miner stratum_api.c, stratum_v1_task.c: dials its own place whatever reconnect says; drops a \
+                     configure reply that grants no rolling and keeps its mask, but takes mining.set_version_mask",
             ..USUAL
         },
         Self {

@@ -66,7 +66,8 @@ impl Miner {
     /// miner gets.
     ///
     /// Where the operator allows no rolling at all, the reply grants it all the same and the mask that is announced
-    /// with the first job takes it back: cgminer drops the connection over a reply without a mask, for ever.
+    /// with the first job takes it back: cgminer drops the connection over a reply without a mask, for
+    /// ever, and ESP-Miner drops such a reply and goes on rolling.
     fn configure(&mut self, configure: &Configure, config: &Config, reply: Reply<'_>) -> Outcome {
         let offered = match config.version_mask {
             VersionMask::NONE => VersionMask::BIP_0320,
