@@ -7,7 +7,7 @@ use std::time::Instant;
 use async_channel::Sender;
 use async_std::net::TcpListener;
 use sv2::bitcoin::{Difficulty, VersionMask};
-use translate::{DifficultyPolicy, Translator, UpstreamConfig};
+use translate::{DifficultyPolicy, ListenerConfig, ListenerId, Translator, UpstreamConfig};
 
 use crate::config::{self, Config};
 use crate::downstream;
@@ -66,18 +66,23 @@ impl Appliance {
             let socket = downstream::listen(address).map_err(error)?;
             let address = socket.local_addr().map_err(error)?;
             log::info!("listening for miners on {address}");
-            sockets.push((address, socket, listener.upstreams.clone()));
+            sockets.push((address, socket, listener));
         }
         let addresses = sockets.iter().map(|(address, ..)| *address).collect();
         let mut shards = Vec::new();
-        while let Some((_, _, upstreams)) = sockets.first() {
-            let upstreams = upstreams.clone();
+        while let Some((_, _, first)) = sockets.first() {
+            let upstreams = &first.upstreams;
             let (ours, rest): (Vec<_>, Vec<_>) = sockets
                 .into_iter()
-                .partition(|(_, _, own)| *own == upstreams);
+                .partition(|(_, _, listener)| listener.upstreams == *upstreams);
             sockets = rest;
-            let listeners = ours.into_iter().map(|(_, socket, _)| socket);
-            shards.push(Shard::start(config, &upstreams, listeners, first_slot)?);
+            let listeners = ours
+                .into_iter()
+                .map(|(_, socket, listener)| (socket, listener));
+            let (sockets, listeners): (Vec<_>, Vec<_>) = listeners.unzip();
+            let mut brain = brain_config(config, upstreams, &listeners)?;
+            brain.first_slot = first_slot;
+            shards.push(Shard::start(config, upstreams, brain, sockets));
         }
         Ok(Self { addresses, shards })
     }
@@ -117,27 +122,24 @@ impl Shard {
     fn start(
         config: &Config,
         upstreams: &[usize],
-        listeners: impl Iterator<Item = TcpListener>,
-        first_slot: u32,
-    ) -> Result<Self, StartError> {
-        let chosen: Vec<_> = upstreams
-            .iter()
-            .filter_map(|index| config.upstreams.get(*index))
-            .collect();
-        let mut brain = brain_config(config, &chosen)?;
-        brain.first_slot = first_slot;
+        brain: translate::Config,
+        listeners: Vec<TcpListener>,
+    ) -> Self {
         let inputs = Inputs::new(config.limits.queue);
         let translator = Translator::new(Instant::now(), brain);
-        let places = places(chosen.into_iter(), &config.limits);
+        let places = places(chosen(config, upstreams), &config.limits);
         let (own, miners) = (inputs.upstream.0.clone(), inputs.miners.0.clone());
-        let accept = |listener| runtime::spawn(downstream::accept(listener, miners.clone()));
-        let acceptors = listeners.map(accept).collect();
+        let accept = |(place, listener)| {
+            let accept = downstream::accept(ListenerId(place), listener, miners.clone());
+            runtime::spawn(accept)
+        };
+        let acceptors = listeners.into_iter().enumerate().map(accept).collect();
         let driver = Driver::new(translator, places, config.limits.clone(), inputs);
-        Ok(Self {
+        Self {
             inputs: own,
             driver: runtime::spawn(driver.run()),
             acceptors,
-        })
+        }
     }
 
     async fn stop(self) {
@@ -150,31 +152,39 @@ impl Shard {
     }
 }
 
-/// Gives the brain what it needs of the config.
+/// Finds upstreams by their positions.
+fn chosen<'c>(
+    config: &'c Config,
+    positions: &[usize],
+) -> impl Iterator<Item = &'c config::Upstream> {
+    positions
+        .iter()
+        .filter_map(|position| config.upstreams.get(*position))
+}
+
+/// Gives the brain what it needs of the config: upstreams by their positions, and listeners, whose
+/// [`ListenerId`] is their place among these.
 pub(crate) fn brain_config(
     config: &Config,
-    upstreams: &[&config::Upstream],
+    upstreams: &[usize],
+    listeners: &[&config::Listener],
 ) -> Result<translate::Config, StartError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(StartError::Randomness)?;
-    let upstream = |upstream: &&config::Upstream| UpstreamConfig {
+    let upstream = |upstream: &config::Upstream| UpstreamConfig {
         name: upstream.name.clone(),
         user: upstream.user.clone(),
         host: upstream.url.host.clone(),
         port: upstream.url.port,
     };
-    let difficulty = |value: f64| Difficulty::new(value).unwrap_or(Difficulty::ONE);
+    let listener = |listener: &&config::Listener| ListenerConfig {
+        difficulty: policy(&listener.difficulty),
+        user: listener.user.clone(),
+    };
     Ok(translate::Config {
-        upstreams: upstreams.iter().map(upstream).collect(),
-        difficulty: DifficultyPolicy {
-            shares_per_minute: config.difficulty.shares_per_minute,
-            start: config.difficulty.start.map(difficulty),
-            min: difficulty(config.difficulty.min),
-            asked_min: difficulty(config.difficulty.asked_min),
-            max: config.difficulty.max.map(difficulty),
-            vardiff: config.difficulty.vardiff,
-        },
-        listeners: Vec::new(),
+        upstreams: chosen(config, upstreams).map(upstream).collect(),
+        difficulty: policy(&config.difficulty),
+        listeners: listeners.iter().map(listener).collect(),
         worker_difficulties: Vec::new(),
         version_mask: VersionMask::new(config.translation.version_mask),
         extranonce2_size: config.translation.extranonce2_size,
@@ -194,4 +204,16 @@ pub(crate) fn brain_config(
         first_slot: 0,
         seed,
     })
+}
+
+fn policy(of: &config::Difficulty) -> DifficultyPolicy {
+    let difficulty = |value: f64| Difficulty::new(value).unwrap_or(Difficulty::ONE);
+    DifficultyPolicy {
+        shares_per_minute: of.shares_per_minute,
+        start: of.start.map(difficulty),
+        min: difficulty(of.min),
+        asked_min: difficulty(of.asked_min),
+        max: of.max.map(difficulty),
+        vardiff: of.vardiff,
+    }
 }

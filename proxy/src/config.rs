@@ -111,9 +111,11 @@ impl Config {
     pub fn keys() -> Vec<String> {
         let mut report = Report::default();
         Self::read("", &mut report);
+        let is_section = |name: &String| report.known().any(|(section, _)| section == name);
         report
             .known()
             .map(|(section, key)| format!("{section}.{key}"))
+            .filter(|name| !is_section(name))
             .collect()
     }
 
@@ -130,8 +132,10 @@ impl Config {
             Upstream::read(section, &mut names)
         });
         let http = Http::read(document.section("http", report));
+        let (difficulty, sound) = Difficulty::read(document.section("difficulty", report));
         let mut around = Surroundings {
             upstreams: &names,
+            difficulty: (&difficulty, sound),
             taken: http
                 .address
                 .map(|address| (address, "[http]"))
@@ -141,7 +145,6 @@ impl Config {
         let listeners = document.each("listener", report, |section| {
             Listener::read(section, &mut around)
         });
-        let difficulty = Difficulty::read(document.section("difficulty", report));
         let outage = Outage::read(document.section("outage", report));
         let translation = Translation::read(document.section("translation", report));
         let limits = Limits::read(document.section("limits", report));

@@ -22,8 +22,8 @@ const QUEUE: usize = 64;
 pub fn connect(config: &Config) -> Result<(), ExitCode> {
     runtime::use_one_thread();
     let mut failed = false;
-    for upstream in &config.upstreams {
-        match runtime::block_on(Probe::run(config, upstream)) {
+    for (position, upstream) in config.upstreams.iter().enumerate() {
+        match runtime::block_on(Probe::run(config, position, upstream)) {
             Ok(words) => println!("{}: ok, {words}", upstream.name),
             Err(words) => {
                 println!("{}: FAILED, {words}", upstream.name);
@@ -47,8 +47,8 @@ struct Probe {
 }
 
 impl Probe {
-    async fn run(config: &Config, upstream: &Upstream) -> Result<String, String> {
-        let brain = brain_config(config, &[upstream]).map_err(|error| error.to_string())?;
+    async fn run(config: &Config, position: usize, upstream: &Upstream) -> Result<String, String> {
+        let brain = brain_config(config, &[position], &[]).map_err(|error| error.to_string())?;
         let place = places(std::iter::once(upstream), &config.limits).pop();
         let mut probe = Self {
             translator: Translator::new(Instant::now(), brain),

@@ -12,6 +12,7 @@ use async_channel::Receiver;
 use sv1_miner::{Miner, MinerConfig, MinerHandle};
 use sv2::bitcoin::{Difficulty, Target};
 use sv2_pool::{PoolConfig, PoolHandle, PoolServer, ShareTarget};
+use translate::UserTemplate;
 
 use crate::appliance::Appliance;
 use crate::arguments::Demo;
@@ -179,22 +180,25 @@ fn pool_config() -> PoolConfig {
 }
 
 fn proxy_config(url: sv2::url::PoolUrl) -> Config {
+    let difficulty = config::Difficulty {
+        shares_per_minute: SHARES_PER_MINUTE,
+        start: Some(START_DIFFICULTY),
+        min: MIN_DIFFICULTY,
+        ..config::Difficulty::default()
+    };
     Config {
         listeners: vec![Listener {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             upstreams: vec![0],
+            user: UserTemplate::default(),
+            difficulty: difficulty.clone(),
         }],
         upstreams: vec![Upstream {
             name: "pool".into(),
             url,
             user: "demo".into(),
         }],
-        difficulty: config::Difficulty {
-            shares_per_minute: SHARES_PER_MINUTE,
-            start: Some(START_DIFFICULTY),
-            min: MIN_DIFFICULTY,
-            ..config::Difficulty::default()
-        },
+        difficulty,
         http: config::Http { address: None },
         outage: config::Outage::default(),
         translation: config::Translation::default(),

@@ -13,7 +13,7 @@ use async_std::io::{ReadExt, WriteExt};
 use async_std::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use sv1::{LineDecoder, parse_call};
-use translate::{Delivery, MinerId};
+use translate::{Delivery, ListenerId, MinerId};
 
 use crate::config::Limits;
 use crate::driver::Input;
@@ -48,10 +48,10 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Accepts until nobody takes connections any more.
-pub(crate) async fn accept(listener: TcpListener, inputs: Sender<Input>) {
+pub(crate) async fn accept(id: ListenerId, listener: TcpListener, inputs: Sender<Input>) {
     loop {
         let connected = match listener.accept().await {
-            Ok((stream, peer)) => Input::MinerConnected(stream, peer),
+            Ok((stream, peer)) => Input::MinerConnected(id, stream, peer),
             Err(error) => {
                 log::warn!("cannot accept a miner: {error}");
                 runtime::sleep(ACCEPT_PAUSE).await;

@@ -34,7 +34,7 @@ const BLOCKED_CHECK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) enum Input {
     /// A listener accepted a connection.
-    MinerConnected(TcpStream, SocketAddr),
+    MinerConnected(ListenerId, TcpStream, SocketAddr),
     /// A miner sent a request.
     Incoming(MinerId, Incoming),
     /// A miner sent a line that is no request.
@@ -223,7 +223,9 @@ impl Driver {
                     .handle_bad_line(now, miner, &error, link.replies());
                 self.dirty.push(miner);
             }
-            Input::MinerConnected(stream, peer) => self.miner_connected(now, stream, peer),
+            Input::MinerConnected(listener, stream, peer) => {
+                self.miner_connected(now, listener, stream, peer)
+            }
             Input::MinerLeft(miner, None) => {
                 self.translator.handle_miner_left(now, miner);
                 // It may have ended only its own direction, and wait for the last replies.
@@ -304,11 +306,14 @@ impl Driver {
 
 /// Miners.
 impl Driver {
-    fn miner_connected(&mut self, now: Instant, stream: TcpStream, peer: SocketAddr) {
-        let Some(miner) = self
-            .translator
-            .handle_miner_connected(now, peer, ListenerId::default())
-        else {
+    fn miner_connected(
+        &mut self,
+        now: Instant,
+        listener: ListenerId,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) {
+        let Some(miner) = self.translator.handle_miner_connected(now, peer, listener) else {
             // The translator says why.
             return;
         };

@@ -160,9 +160,9 @@ fn an_unknown_key_says_what_it_may_have_been_meant_to_be() {
             "f:8: upstream.address: unknown key here; it belongs to [http] or [[listener]]",
             "f:9: dificulty: unknown section; did you mean [difficulty]?",
             "f:11: log.levle: unknown key; did you mean `level`?",
-            "f:12: log.shares_per_minute: unknown key here; it belongs to [difficulty]",
-            "f:13: foo: unknown; a config file has [difficulty], [http], [limits], [[listener]], [log], [outage], \
-             [translation], [[upstream]]",
+            "f:12: log.shares_per_minute: unknown key here; it belongs to [difficulty] or [listener.difficulty]",
+            "f:13: foo: unknown; a config file has [difficulty], [http], [limits], [[listener]], \
+             [listener.difficulty], [log], [outage], [translation], [[upstream]]",
         ],
     );
 }
@@ -281,6 +281,134 @@ fn difficulties_agree_with_each_other() {
     ] {
         assert_below(&format!("[difficulty]\n{extra}\n"), &[line]);
     }
+}
+
+#[test]
+fn a_listener_has_a_difficulty_and_names_of_its_own() {
+    let text = r#"
+        [difficulty]
+        shares_per_minute = 6
+        max = 4096
+        min = 2
+        [[listener]]
+        address = "127.0.0.1:1"
+        user = "hall2-{worker}@{ip}"
+        difficulty = { start = 100, max = "none" }
+        [[listener]]
+        address = "127.0.0.1:2"
+        [listener.difficulty]
+        min = "usual"
+        start = 8
+        vardiff = false
+    "#;
+    let config = parse(&format!("{GOOD}{text}")).unwrap();
+    let [plain, large, small] = &config.listeners[..] else {
+        panic!("{:?}", config.listeners)
+    };
+    assert_eq!(plain.difficulty, config.difficulty);
+    assert_eq!(plain.user.to_string(), "{worker}");
+    assert_eq!(large.user.to_string(), "hall2-{worker}@{ip}");
+    let over = Difficulty {
+        start: Some(64.0),
+        max: None,
+        ..config.difficulty.clone()
+    };
+    assert_eq!(large.difficulty, over);
+    let usual = Difficulty::default();
+    let over = Difficulty {
+        start: Some(8.0),
+        min: usual.min,
+        asked_min: usual.asked_min,
+        vardiff: false,
+        ..config.difficulty.clone()
+    };
+    assert_eq!(small.difficulty, over);
+    let summary = config.summary().to_string();
+    for line in [
+        "\n    the pool sees each as hall2-{worker}@{ip}\n    difficulty 64 at first,",
+        "\n    difficulty 8 at first and for good,",
+    ] {
+        assert!(summary.contains(line), "{summary}");
+    }
+}
+
+#[test]
+fn every_wrong_user_template_and_difficulty_of_a_listener_is_told() {
+    let above = "[difficulty]\nmin = 4\nmax = 64\n";
+    let long = "x".repeat(256);
+    for (lines, told) in [
+        (
+            "user = \"{rig}\"",
+            "12: listener.user: expected a name with placeholders such as \"{worker}\", found \"{rig}\": \
+             {rig} is no placeholder; there are {user}, {worker}, {ip} and {port}",
+        ),
+        (
+            "user = \"{worker\"",
+            "12: listener.user: expected a name with placeholders such as \"{worker}\", found \"{worker\": \
+             a brace has no other one; placeholders are {user}, {worker}, {ip} and {port}",
+        ),
+        (
+            "user = \"\"",
+            "12: listener.user: expected a name with placeholders such as \"{worker}\", found \"\"",
+        ),
+        (
+            "user = \"a\\tb\"",
+            "12: listener.user: expected a name with placeholders such as \"{worker}\" and no control characters, \
+             found \"a\\tb\"",
+        ),
+        (
+            &format!("user = \"{long}\""),
+            "12: listener.user: is 256 bytes long: at most 255 fit",
+        ),
+        (
+            "difficulty = 5",
+            "12: listener.difficulty: expected a section [listener.difficulty], found 5",
+        ),
+        (
+            "[[listener.difficulty]]\nstart = 5",
+            "12: listener.difficulty: write [listener.difficulty], in single brackets: there is only one",
+        ),
+        (
+            "dificulty = { start = 5 }",
+            "12: listener.dificulty: unknown key; did you mean `difficulty`?",
+        ),
+        (
+            "[listener.difficulty]\nstrat = 5",
+            "13: listener.difficulty.strat: unknown key; did you mean `start`?",
+        ),
+        (
+            "difficulty = { start = \"fast\" }",
+            "12: listener.difficulty.start: expected \"measured\" or a difficulty above 0, from 2^-32 to 2^63, \
+             found \"fast\"",
+        ),
+        (
+            "[listener.difficulty]\nmin = 128",
+            "13: listener.difficulty.min: max 64 of [difficulty] is below min 128: raise max or lower min",
+        ),
+        (
+            "[listener.difficulty]\nstart = 2",
+            "13: listener.difficulty.start: start 2 is below min 4 of [difficulty]: raise start or lower min",
+        ),
+        (
+            "[listener.difficulty]\n\nmax = 8\nstart = 16",
+            "15: listener.difficulty.start: start 16 is above max 8: lower start or raise max",
+        ),
+        (
+            "[listener.difficulty]\nvardiff = false",
+            "13: listener.difficulty.vardiff: false holds every miner at start, and start is not set: \
+             set start to a number",
+        ),
+    ] {
+        let listener = "[[listener]]\naddress = \"127.0.0.1:1\"\n";
+        assert_below(
+            &format!("{above}{listener}{lines}\n"),
+            &[&format!("f:{told}")],
+        );
+    }
+    assert_below(
+        "[difficulty]\nmin = 4\nmax = 2\n[[listener]]\naddress = \"127.0.0.1:1\"\ndifficulty = { start = 1 }\n",
+        &["f:9: difficulty.max: max 2 is below min 4: raise max or lower min"],
+    );
 }
 
 #[test]

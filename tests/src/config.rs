@@ -10,6 +10,8 @@ pub struct ProxyConfig {
     upstreams: Vec<String>,
     difficulty: f64,
     limits: Vec<String>,
+    listener_lines: Vec<String>,
+    more: Vec<String>,
     level: &'static str,
 }
 
@@ -25,6 +27,8 @@ impl ProxyConfig {
                 "retry_min = \"100ms\"".into(),
                 "retry_max = \"200ms\"".into(),
             ],
+            listener_lines: Vec::new(),
+            more: Vec::new(),
             level: "debug",
         }
     }
@@ -50,6 +54,20 @@ impl ProxyConfig {
         self
     }
 
+    /// Adds a line to `[[listener]]`.
+    #[must_use]
+    pub fn listener_line(mut self, line: &str) -> Self {
+        self.listener_lines.push(line.to_owned());
+        self
+    }
+
+    /// Adds sections.
+    #[must_use]
+    pub fn sections(mut self, text: &str) -> Self {
+        self.more.push(text.to_owned());
+        self
+    }
+
     /// Logs from this level on; by default everything that tests look for.
     #[must_use]
     pub fn level(mut self, level: &'static str) -> Self {
@@ -60,7 +78,11 @@ impl ProxyConfig {
     /// Gives the text of the file.
     #[must_use]
     pub fn text(&self) -> String {
-        let mut text = format!("[[listener]]\naddress = \"{}\"\n", self.listener);
+        let listener = self.listener_lines.join("\n");
+        let mut text = format!(
+            "[[listener]]\naddress = \"{}\"\n{listener}\n",
+            self.listener
+        );
         for (index, url) in self.upstreams.iter().enumerate() {
             let upstream = format!("name = \"pool{index}\"\nurl = \"{url}\"\nuser = \"farm\"\n");
             // Writing to a String cannot fail.
@@ -70,9 +92,10 @@ impl ProxyConfig {
         let _ = writeln!(
             text,
             "[difficulty]\nstart = {difficulty:?}\nmin = {difficulty:?}\nvardiff = false\n\
-             [limits]\n{}\n[http]\naddress = \"\"\n[log]\nlevel = \"{}\"\ntimestamps = false",
+             [limits]\n{}\n[http]\naddress = \"\"\n[log]\nlevel = \"{}\"\ntimestamps = false\n{}",
             self.limits.join("\n"),
-            self.level
+            self.level,
+            self.more.join("\n")
         );
         text
     }

@@ -10,6 +10,7 @@ mod appliance {
     mod hostile_miners;
     mod hostile_pools;
     mod judge;
+    mod listeners;
     mod load;
     mod outage;
     mod real_block;

@@ -1,4 +1,4 @@
-//! `[difficulty]`: how hard the shares are that miners are asked for.
+//! `[difficulty]`: how hard the shares are that miners are asked for; `[listener.difficulty]`: of one port.
 //!
 //! Miners are given whole powers of two (and powers of two below 1), because old firmware rounds anything else in its
 //! own way; every difficulty of the config is rounded down to one here.
@@ -31,7 +31,7 @@ impl Default for Difficulty {
         Self {
             shares_per_minute: 12.0,
             start: None,
-            min: 1.0,
+            min: USUAL_LEAST,
             asked_min: ASKED_LEAST,
             max: None,
             vardiff: true,
@@ -41,6 +41,8 @@ impl Default for Difficulty {
 
 /// Least difficulty: 2⁻³², at which every hash is a share.
 const LEAST: f64 = 1.0 / 4_294_967_296.0;
+/// Least difficulty unless the operator sets another: no firmware mistakes it.
+const USUAL_LEAST: f64 = 1.0;
 /// Least difficulty for who asks, unless the operator sets another: 2⁻¹⁶, at which a CPU of 1 MH/s finds a share in
 /// 0.07 s and a miner of 50 kH/s in 1.3 s.
 const ASKED_LEAST: f64 = 1.0 / 65_536.0;
@@ -48,54 +50,91 @@ const ASKED_LEAST: f64 = 1.0 / 65_536.0;
 const GREATEST: f64 = 9_223_372_036_854_775_808.0;
 
 impl Difficulty {
-    pub(super) fn read(mut section: Section<'_, '_>) -> Self {
-        let default = Self::default();
-        let min = section
-            .read("min", |value| difficulty_or("usual", value))
-            .flatten();
-        let read = Self {
-            shares_per_minute: section
-                .read("shares_per_minute", shares_per_minute)
-                .unwrap_or(default.shares_per_minute),
-            start: section
-                .read("start", |value| difficulty_or("measured", value))
-                .unwrap_or(default.start),
-            min: min.unwrap_or(default.min),
-            asked_min: min.unwrap_or(default.asked_min),
-            max: section
-                .read("max", |value| difficulty_or("none", value))
-                .unwrap_or(default.max),
-            vardiff: section.flag("vardiff", default.vardiff),
-        };
+    /// Reads `[difficulty]`, and tells whether nothing is wrong there.
+    pub(super) fn read(mut section: Section<'_, '_>) -> (Self, bool) {
+        let read = Self::default().overridden(&mut section);
         if section.is_sound() {
-            read.compare(&mut section);
+            read.compare(&mut section, "");
+        }
+        let sound = section.is_sound();
+        section.finish();
+        (read, sound)
+    }
+
+    /// Reads the difficulty of one listener: what is not there is as in `[difficulty]`, which is `sound` or not.
+    pub(super) fn read_over(&self, sound: bool, mut section: Section<'_, '_>) -> Self {
+        let read = self.overridden(&mut section);
+        // What is wrong in [difficulty] is told there.
+        if sound && section.is_sound() {
+            read.compare(&mut section, " of [difficulty]");
         }
         section.finish();
         read
     }
 
-    /// Reports values that are right by themselves and wrong together.
-    fn compare(&self, section: &mut Section<'_, '_>) {
+    /// Reads the keys of a section; one that is absent has the value that it has here.
+    fn overridden(&self, section: &mut Section<'_, '_>) -> Self {
+        let (min, asked_min) = match section.read("min", |value| difficulty_or("usual", value)) {
+            None => (self.min, self.asked_min),
+            Some(None) => (USUAL_LEAST, ASKED_LEAST),
+            Some(Some(min)) => (min, min),
+        };
+        Self {
+            shares_per_minute: section
+                .read("shares_per_minute", shares_per_minute)
+                .unwrap_or(self.shares_per_minute),
+            start: section
+                .read("start", |value| difficulty_or("measured", value))
+                .unwrap_or(self.start),
+            min,
+            asked_min,
+            max: section
+                .read("max", |value| difficulty_or("none", value))
+                .unwrap_or(self.max),
+            vardiff: section.flag("vardiff", self.vardiff),
+        }
+    }
+
+    /// Reports values that are right by themselves and wrong together, at a key that the section has; `elsewhere` are
+    /// the words for where the others are from.
+    fn compare(&self, section: &mut Section<'_, '_>, elsewhere: &str) {
         let (min, max) = (self.min, self.max.unwrap_or(f64::INFINITY));
+        let start = self.start.unwrap_or(min);
         if max < min {
-            let text = format!("max {max} is below min {min}: raise max or lower min");
-            section.mismatch("max", text);
-        } else if let Some(start) = self.start
-            && start < min
-        {
-            let text = format!("start {start} is below min {min}: raise start or lower min");
-            section.mismatch("start", text);
-        } else if let Some(start) = self.start
-            && start > max
-        {
-            let text = format!("start {start} is above max {max}: lower start or raise max");
-            section.mismatch("start", text);
+            let [max, min] = [("max", max), ("min", min)]
+                .map(|(key, value)| told(section, key, value, elsewhere));
+            let text = format!("{max} is below {min}: raise max or lower min");
+            section.mismatch(first_there(section, ["max", "min"]), text);
+        } else if start < min {
+            let [start, min] = [("start", start), ("min", min)]
+                .map(|(key, value)| told(section, key, value, elsewhere));
+            let text = format!("{start} is below {min}: raise start or lower min");
+            section.mismatch(first_there(section, ["start", "min"]), text);
+        } else if self.start.is_some() && start > max {
+            let [start, max] = [("start", start), ("max", max)]
+                .map(|(key, value)| told(section, key, value, elsewhere));
+            let text = format!("{start} is above {max}: lower start or raise max");
+            section.mismatch(first_there(section, ["start", "max"]), text);
         }
         if !self.vardiff && self.start.is_none() {
             let text =
                 "false holds every miner at start, and start is not set: set start to a number";
-            section.mismatch("vardiff", text.to_owned());
+            section.mismatch(first_there(section, ["vardiff", "start"]), text.to_owned());
         }
+    }
+}
+
+/// Writes a value with its key, and where it is from if not from this section.
+fn told(section: &Section<'_, '_>, key: &str, value: f64, elsewhere: &str) -> String {
+    let origin = if section.has(key) { "" } else { elsewhere };
+    format!("{key} {value}{origin}")
+}
+
+/// Chooses the key that a mismatch is reported at.
+fn first_there<'k>(section: &Section<'_, '_>, [first, second]: [&'k str; 2]) -> &'k str {
+    match section.has(second) && !section.has(first) {
+        true => second,
+        false => first,
     }
 }
 

@@ -141,7 +141,7 @@ fn is_bare(value: &str) -> bool {
 }
 
 /// Takes a value as a section whose header stands at `at`.
-fn table_at<'a, 't>(
+pub(super) fn table_at<'a, 't>(
     name: &'static str,
     at: usize,
     value: &'a Spanned<DeValue<'t>>,

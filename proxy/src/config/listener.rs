@@ -3,16 +3,22 @@
 use std::net::SocketAddr;
 
 use toml::de::DeValue;
+use translate::UserTemplate;
 
-use super::section::{Section, address, expected, found};
+use super::difficulty::Difficulty;
+use super::section::{Section, address, expected, found, text};
 
 /// A port for miners.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Listener {
     /// Where miners connect; port 0 lets the system choose one.
     pub address: SocketAddr,
     /// What its miners mine at: positions in [`Config::upstreams`](super::Config::upstreams), in order of preference.
     pub upstreams: Vec<usize>,
+    /// What the pool is told as the name of a worker.
+    pub user: UserTemplate,
+    /// How hard its miners' shares are.
+    pub difficulty: Difficulty,
 }
 
 /// What a listener is checked against.
@@ -22,6 +28,8 @@ pub(super) struct Surroundings<'n> {
     pub(super) upstreams: &'n [String],
     /// Addresses that are taken, with the words for who has them.
     pub(super) taken: Vec<(SocketAddr, &'static str)>,
+    /// What `[difficulty]` says, and whether nothing is wrong there.
+    pub(super) difficulty: (&'n Difficulty, bool),
 }
 
 impl Listener {
@@ -40,10 +48,16 @@ impl Listener {
             Some(names) => around.positions(&names, &mut section),
             None => (0..around.upstreams.len()).collect(),
         };
+        let user = section.read("user", template).unwrap_or_default();
+        let (difficulty, sound) = around.difficulty;
+        let inner = section.inner("difficulty", "listener.difficulty");
+        let difficulty = difficulty.read_over(sound, inner);
         section.finish();
         Some(Self {
             address: address?,
             upstreams,
+            user,
+            difficulty,
         })
     }
 }
@@ -87,6 +101,27 @@ fn collide(a: SocketAddr, b: SocketAddr) -> bool {
     let same_family = a.is_ipv4() == b.is_ipv4();
     let overlap = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
     a.port() != 0 && a.port() == b.port() && same_family && overlap
+}
+
+/// Longest template, in bytes: the pool is told at most 32 of what is made of it, so more is a mistake.
+const TEMPLATE_MAX: usize = 255;
+
+fn template(value: &DeValue<'_>) -> Result<UserTemplate, String> {
+    let what = "a name with placeholders such as \"{worker}\"";
+    let template = text(value, what)?;
+    if template.len() > TEMPLATE_MAX {
+        let length = template.len();
+        return Err(format!(
+            "is {length} bytes long: at most {TEMPLATE_MAX} fit"
+        ));
+    }
+    if template.chars().any(char::is_control) {
+        return Err(expected(
+            &format!("{what} and no control characters"),
+            value,
+        ));
+    }
+    UserTemplate::parse(&template).map_err(|error| format!("{}: {error}", expected(what, value)))
 }
 
 fn names(value: &DeValue<'_>) -> Result<Vec<String>, String> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
+use super::document::table_at;
 use super::duration::{format_duration, parse_duration};
 use super::report::Report;
 
@@ -118,6 +119,17 @@ impl<'a, 't> Section<'a, 't> {
     ) -> Duration {
         self.read(key, |value| duration_within(value, &range))
             .unwrap_or(default)
+    }
+
+    /// Opens the section `[name]` that stands within this one under `key`: `[listener.difficulty]`, or the same as
+    /// `difficulty = { .. }`. One that is absent has every default.
+    pub(super) fn inner(&mut self, key: &'static str, name: &'static str) -> Section<'_, 't> {
+        self.asked.push(key);
+        self.report.knows(self.name, key);
+        let entry = self.place.and_then(|place| place.table.get_key_value(key));
+        let place = entry
+            .and_then(|(key, value)| table_at(name, key.span().start, value, &mut *self.report));
+        Section::new(name, place, self.report)
     }
 
     /// Tells whether the file has this key, right or wrong.

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use translate::UserTemplate;
+
 use super::duration::format_duration;
-use super::{Config, Listener};
+use super::{Config, Difficulty, Listener};
 
 /// Displays what a config makes the appliance do, in a few lines.
 #[derive(Debug)]
@@ -16,8 +18,14 @@ impl fmt::Display for Summary<'_> {
         write!(f, "{listeners}, {upstreams}")?;
         for listener in &self.0.listeners {
             write!(f, "\n  {}", self.listener(listener))?;
+            if listener.user != UserTemplate::default() {
+                write!(f, "\n    the pool sees each as {}", listener.user)?;
+            }
+            if listener.difficulty != self.0.difficulty {
+                write!(f, "\n    {}", difficulty(&listener.difficulty))?;
+            }
         }
-        write!(f, "\n  {}", self.difficulty())?;
+        write!(f, "\n  {}", difficulty(&self.0.difficulty))?;
         write!(f, "\n  {}", self.outage())?;
         write!(f, "\n  at most {} miners", self.0.limits.max_miners)?;
         if let Some(address) = self.0.http.address {
@@ -50,26 +58,6 @@ impl Summary<'_> {
         )
     }
 
-    fn difficulty(&self) -> String {
-        let difficulty = &self.0.difficulty;
-        let start = difficulty.start.map_or_else(
-            || "measured at first".to_owned(),
-            |start| format!("{start} at first"),
-        );
-        let max = difficulty
-            .max
-            .map_or_else(|| "up".to_owned(), |max| format!("to {max}"));
-        let from = format!("from {} {max}", difficulty.min);
-        if difficulty.vardiff {
-            format!(
-                "difficulty {start}, then for {} shares per minute, {from}",
-                difficulty.shares_per_minute
-            )
-        } else {
-            format!("difficulty {start} and for good, unless the miner asks for another {from}")
-        }
-    }
-
     fn outage(&self) -> String {
         match self.0.outage.release_after {
             None => "without an upstream miners are held for ever".to_owned(),
@@ -78,6 +66,25 @@ impl Summary<'_> {
                 format!("without an upstream miners are held for {after}, then let go")
             }
         }
+    }
+}
+
+fn difficulty(difficulty: &Difficulty) -> String {
+    let start = difficulty.start.map_or_else(
+        || "measured at first".to_owned(),
+        |start| format!("{start} at first"),
+    );
+    let max = difficulty
+        .max
+        .map_or_else(|| "up".to_owned(), |max| format!("to {max}"));
+    let from = format!("from {} {max}", difficulty.min);
+    if difficulty.vardiff {
+        format!(
+            "difficulty {start}, then for {} shares per minute, {from}",
+            difficulty.shares_per_minute
+        )
+    } else {
+        format!("difficulty {start} and for good, unless the miner asks for another {from}")
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who mines: what the pool is told as a worker's name, fitted to what SV2 ext 0x0002 carries.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::net::SocketAddr;
 
 use sha2::{Digest, Sha256};
@@ -49,6 +49,19 @@ impl Default for UserTemplate {
         Self {
             pieces: [Piece::Worker].into(),
         }
+    }
+}
+
+impl fmt::Display for UserTemplate {
+    /// Writes the text that it was read from.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.pieces.iter().try_for_each(|piece| match piece {
+            Piece::Text(text) => f.write_str(text),
+            Piece::User => f.write_str("{user}"),
+            Piece::Worker => f.write_str("{worker}"),
+            Piece::Ip => f.write_str("{ip}"),
+            Piece::Port => f.write_str("{port}"),
+        })
     }
 }
 
@@ -154,6 +167,8 @@ mod tests {
             ("all", "all"),
         ] {
             assert_eq!(filled(template, "farm.rig1").to_string(), name);
+            let shown = UserTemplate::parse(template).unwrap().to_string();
+            assert_eq!(shown, template);
         }
         assert_eq!(UserTemplate::parse("{worker}"), Ok(UserTemplate::default()));
     }

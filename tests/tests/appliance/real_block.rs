@@ -61,20 +61,23 @@ fn version_bits(block: &Value) -> u32 {
 }
 
 fn proxy_config(pool: &Pool) -> Config {
+    let difficulty = config::Difficulty {
+        start: Some(1.0),
+        ..config::Difficulty::default()
+    };
     Config {
         listeners: vec![Listener {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             upstreams: vec![0],
+            user: Default::default(),
+            difficulty: difficulty.clone(),
         }],
         upstreams: vec![Upstream {
             name: "pool".into(),
             url: pool.url().parse().unwrap(),
             user: "farm".into(),
         }],
-        difficulty: config::Difficulty {
-            start: Some(1.0),
-            ..config::Difficulty::default()
-        },
+        difficulty,
         outage: config::Outage::default(),
         translation: config::Translation::default(),
         limits: config::Limits::default(),
