@@ -18,6 +18,7 @@ use sv2::tlv::UserIdentity;
 use sv2::url::PoolUrl;
 use translate::UpstreamId;
 
+use crate::dial::{DialError, dial};
 use crate::driver::Input;
 use crate::runtime;
 
@@ -62,10 +63,8 @@ pub(crate) struct Place {
 /// Why there is no connection, or no longer one.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Ended {
-    #[error("cannot connect to {0}: {1}")]
-    Connect(String, io::Error),
-    #[error("no connection to {0} within {1:?}")]
-    ConnectTimeout(String, Duration),
+    #[error(transparent)]
+    Dial(#[from] DialError),
     #[error("connection closed by the upstream")]
     Closed,
     #[error(
@@ -128,16 +127,11 @@ async fn serve(
 
 /// Connects and shakes hands: a server that does not prove its authority key is none.
 pub(crate) async fn connect(place: &Place) -> Result<(TcpStream, Transport), Ended> {
-    let (host, port) = match &place.redirect {
+    let to = match &place.redirect {
         Some((host, port)) => (host.as_str(), *port),
         None => (place.url.host.as_str(), place.url.port),
     };
-    let name = format!("{host}:{port}");
-    let connecting = TcpStream::connect((host, port));
-    let stream = runtime::within(place.connect_timeout, connecting)
-        .await
-        .ok_or_else(|| Ended::ConnectTimeout(name.clone(), place.connect_timeout))?;
-    let stream = stream.map_err(|error| Ended::Connect(name.clone(), error))?;
+    let stream = dial(to, place.connect_timeout).await?;
     let handshake = shake_hands(&stream, place);
     let transport = runtime::within(place.setup_timeout, handshake)
         .await

@@ -28,7 +28,8 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// Time for which a miner may leave its socket full before it is closed.
     pub write_timeout: Duration,
-    /// Time for an upstream's name to resolve and its TCP connection to open.
+    /// Time for an upstream's name to resolve and its TCP connection to open. All its addresses are tried within it,
+    /// so that one that is dead costs 250 ms.
     pub upstream_connect_timeout: Duration,
     /// Time for an upstream's noise handshake, setup and channel, each.
     pub upstream_setup_timeout: Duration,
