@@ -13,6 +13,9 @@ use crate::config::{self, Config};
 use crate::downstream;
 use crate::driver::{Driver, Input, Inputs, Report, places};
 use crate::runtime::{self, JoinHandle};
+use crate::state::saving::Saving;
+use crate::state::workers::Workers;
+use crate::state::{StateDirectory, StateError};
 
 /// Why the appliance cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +31,9 @@ pub enum StartError {
     /// The system gives no randomness.
     #[error("the system gives no randomness: {0}")]
     Randomness(getrandom::Error),
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
 }
 
 /// A running appliance. Listeners that name the same upstreams in the same order share one driver and its channel.
@@ -35,6 +41,7 @@ pub enum StartError {
 pub struct Appliance {
     addresses: Vec<SocketAddr>,
     shards: Vec<Shard>,
+    saving: Option<Saving>,
 }
 
 #[derive(Debug)]
@@ -68,6 +75,10 @@ impl Appliance {
             log::info!("listening for miners on {address}");
             sockets.push((address, socket, listener));
         }
+        let workers = match &config.state.directory {
+            Some(directory) => Some(Workers::load(StateDirectory::open(directory)?)),
+            None => None,
+        };
         let addresses = sockets.iter().map(|(address, ..)| *address).collect();
         let mut shards = Vec::new();
         while let Some((_, _, first)) = sockets.first() {
@@ -82,9 +93,16 @@ impl Appliance {
             let (sockets, listeners): (Vec<_>, Vec<_>) = listeners.unzip();
             let mut brain = brain_config(config, upstreams, &listeners)?;
             brain.first_slot = first_slot;
+            brain.worker_difficulties = workers.iter().flat_map(Workers::known).cloned().collect();
             shards.push(Shard::start(config, upstreams, brain, sockets));
         }
-        Ok(Self { addresses, shards })
+        let drivers = shards.iter().map(|shard| shard.inputs.clone());
+        let saving = workers.map(|workers| Saving::start(workers, drivers.collect()));
+        Ok(Self {
+            addresses,
+            shards,
+            saving,
+        })
     }
 
     /// Gives the addresses that are listened on, in the order of the config; with their real ports.
@@ -111,6 +129,9 @@ impl Appliance {
     /// Stops: listeners close, what was accepted is answered, channels are closed. Gives the last reports.
     pub async fn stop(self) -> Vec<Report> {
         let reports = self.reports().await;
+        if let Some(saving) = self.saving {
+            saving.stop().await;
+        }
         for shard in self.shards {
             shard.stop().await;
         }

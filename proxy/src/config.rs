@@ -15,6 +15,7 @@ mod outage;
 mod problem;
 mod report;
 mod section;
+mod state;
 mod suggestion;
 mod summary;
 mod translation;
@@ -32,6 +33,7 @@ pub use self::listener::Listener;
 pub use self::log::Log;
 pub use self::outage::Outage;
 pub use self::problem::{ConfigError, Problem};
+pub use self::state::State;
 pub use self::summary::Summary;
 pub use self::translation::Translation;
 pub use self::upstream::Upstream;
@@ -39,6 +41,7 @@ pub use self::upstream::Upstream;
 use self::document::Document;
 use self::listener::Surroundings;
 use self::report::Report;
+use crate::state::StateDirectory;
 
 /// Everything that an operator decides.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +58,8 @@ pub struct Config {
     pub translation: Translation,
     /// Every bound of the program.
     pub limits: Limits,
+    /// What is kept from one run to the next.
+    pub state: State,
     /// Where the dashboard, the API and the metrics are to be served.
     pub http: Http,
     /// How much is logged, and how.
@@ -65,7 +70,7 @@ pub struct Config {
 const FILE_MAX: u64 = 1 << 20;
 
 impl Config {
-    /// Reads a config file.
+    /// Reads a config file, and tries whether the state directory can be used.
     ///
     /// # Errors
     /// Every problem of the file at once, or why it cannot be read.
@@ -83,7 +88,7 @@ impl Config {
                 })
             }
             Ok(_) => match String::from_utf8(bytes) {
-                Ok(text) => Self::parse(&file, &text),
+                Ok(text) => Self::parse(&file, &text)?.with_usable_state(file, &text),
                 Err(error) => Err(not_utf8(file, &error)),
             },
         }
@@ -125,6 +130,20 @@ impl Config {
         Summary(self)
     }
 
+    /// Tries whether files can be written in the state directory.
+    fn with_usable_state(self, file: String, text: &str) -> Result<Self, ConfigError> {
+        let directory = self.state.directory.as_deref();
+        let Some(Err(error)) = directory.map(StateDirectory::try_out) else {
+            return Ok(self);
+        };
+        let mut report = Report::default();
+        let mut document = Document::parse(text, &mut report);
+        let mut section = document.section("state", &mut report);
+        section.mismatch("directory", error.to_string());
+        let problems = report.into_problems(text);
+        Err(ConfigError::Wrong { file, problems })
+    }
+
     fn read(text: &str, report: &mut Report) -> Option<Self> {
         let mut document = Document::parse(text, report);
         let mut names = Vec::new();
@@ -148,6 +167,7 @@ impl Config {
         let outage = Outage::read(document.section("outage", report));
         let translation = Translation::read(document.section("translation", report));
         let limits = Limits::read(document.section("limits", report));
+        let state = State::read(document.section("state", report));
         let log = Log::read(document.section("log", report));
         document.finish(report);
         Some(Self {
@@ -157,6 +177,7 @@ impl Config {
             outage,
             translation,
             limits,
+            state,
             http,
             log,
         })

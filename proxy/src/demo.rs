@@ -199,6 +199,7 @@ fn proxy_config(url: sv2::url::PoolUrl) -> Config {
             user: "demo".into(),
         }],
         difficulty,
+        state: config::State::default(),
         http: config::Http { address: None },
         outage: config::Outage::default(),
         translation: config::Translation::default(),

@@ -21,6 +21,7 @@ use crate::config::Limits;
 use crate::downstream::{Flushed, MinerLink};
 use crate::logging;
 use crate::runtime;
+use crate::state::workers::Difficulties;
 use crate::upstream::{self, Attempt, Place, UpstreamLink};
 
 /// Longest time for the last words when the process stops.
@@ -51,6 +52,8 @@ pub(crate) enum Input {
     UpstreamMessage(UpstreamId, Attempt, Box<Message>),
     /// An upstream's connection ended, or could not be made.
     UpstreamLost(UpstreamId, Attempt, String),
+    /// Somebody wants to know at which difficulties workers mine.
+    WorkerDifficulties(Sender<Difficulties>),
     /// Somebody wants to know how things are.
     Report(Sender<Report>),
     /// The process is to stop.
@@ -255,6 +258,12 @@ impl Driver {
                 };
                 upstream.link = None;
                 self.translator.handle_upstream_lost(now, id, words);
+            }
+            Input::WorkerDifficulties(asker) => {
+                let known = self.translator.worker_difficulties();
+                let known = known.map(|(worker, difficulty)| (worker.into(), difficulty));
+                // Who asked may have gone.
+                let _ = asker.try_send(known.collect());
             }
             Input::Report(asker) => self.report(&asker),
             Input::Stop => self.stop(now),

@@ -16,6 +16,8 @@ mod logging;
 mod pace;
 pub mod run;
 pub mod runtime;
+mod state;
 mod upstream;
 
 pub use driver::Report;
+pub use state::StateError;

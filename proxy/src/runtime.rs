@@ -26,6 +26,11 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     async_std::task::block_on(future)
 }
 
+/// Runs what waits for the disk on a thread of its own.
+pub(crate) async fn unblock<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    async_std::task::spawn_blocking(work).await
+}
+
 /// Waits for a future for at most `duration`; `None` where that passed first.
 pub(crate) async fn within<T>(duration: Duration, future: impl Future<Output = T>) -> Option<T> {
     async_std::future::timeout(duration, future).await.ok()

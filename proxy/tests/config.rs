@@ -162,7 +162,7 @@ fn an_unknown_key_says_what_it_may_have_been_meant_to_be() {
             "f:11: log.levle: unknown key; did you mean `level`?",
             "f:12: log.shares_per_minute: unknown key here; it belongs to [difficulty] or [listener.difficulty]",
             "f:13: foo: unknown; a config file has [difficulty], [http], [limits], [[listener]], \
-             [listener.difficulty], [log], [outage], [translation], [[upstream]]",
+             [listener.difficulty], [log], [outage], [state], [translation], [[upstream]]",
         ],
     );
 }
@@ -476,6 +476,8 @@ address = "8330"
 [log]
 level = "loud"
 timestamps = 0
+[state]
+directory = "state"
 "#,
         &[
             "f:8: outage.release_after: expected a duration from \"1s\" to \"168h\", found \"0s\"; \
@@ -487,6 +489,8 @@ timestamps = 0
             "f:15: http.address: expected an IP address and port such as \"127.0.0.1:8330\", found \"8330\"; \"\" is off",
             "f:17: log.level: expected \"error\", \"warn\", \"info\", \"debug\", \"trace\" or \"off\", found \"loud\"",
             "f:18: log.timestamps: expected true or false, found 0",
+            "f:20: state.directory: expected an absolute path such as \"/var/lib/millrace\", found \"state\"; \
+             \"\" keeps nothing",
         ],
     );
     assert_below(

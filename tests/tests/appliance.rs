@@ -16,6 +16,7 @@ mod appliance {
     mod real_block;
     mod shares;
     mod signals;
+    mod state;
 
     use std::path::Path;
 

@@ -28,6 +28,12 @@ impl fmt::Display for Summary<'_> {
         write!(f, "\n  {}", difficulty(&self.0.difficulty))?;
         write!(f, "\n  {}", self.outage())?;
         write!(f, "\n  at most {} miners", self.0.limits.max_miners)?;
+        match &self.0.state.directory {
+            Some(directory) => write!(f, "\n  state is kept in {}", directory.display())?,
+            None => {
+                f.write_str("\n  no state is kept: after a restart every miner is measured anew")?
+            }
+        }
         if let Some(address) = self.0.http.address {
             write!(
                 f,

@@ -81,6 +81,7 @@ fn proxy_config(pool: &Pool) -> Config {
         outage: config::Outage::default(),
         translation: config::Translation::default(),
         limits: config::Limits::default(),
+        state: config::State::default(),
         http: config::Http::default(),
         log: config::Log::default(),
     }

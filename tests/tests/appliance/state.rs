@@ -1,0 +1,129 @@
+//! What is kept in the state directory from one run to the next.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tests::{Pool, Program, ProxyConfig, Rig, Wire};
+
+use super::millrace;
+
+static SERIAL: AtomicU32 = AtomicU32::new(0);
+
+/// A state directory of a test's own, which is not there at first.
+struct State(PathBuf);
+
+impl State {
+    fn new() -> Self {
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let name = format!("millrace-state-{}-{serial}", std::process::id());
+        Self(std::env::temp_dir().join(name))
+    }
+
+    /// A config whose miners start at 2^-20, and at more once they are measured.
+    fn config(&self, pool: &Pool) -> ProxyConfig {
+        ProxyConfig::new(&[pool.url()])
+            .listener_line("difficulty = { vardiff = true, max = 6.103515625e-05 }")
+            .sections(&format!("[state]\ndirectory = \"{}\"", self.0.display()))
+    }
+
+    fn workers(&self) -> PathBuf {
+        self.0.join("workers")
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Gives the difficulty that the file holds for a worker.
+fn kept(file: &Path, worker: &str) -> f64 {
+    let text = fs::read_to_string(file).unwrap();
+    let end = format!(" \"{worker}\"");
+    let mut found = text.lines().filter_map(|line| line.strip_suffix(&end));
+    let difficulty = found.next().unwrap_or_else(|| panic!("{text}"));
+    difficulty.parse().unwrap()
+}
+
+/// Gives the difficulty that a worker is told first.
+fn first_difficulty(proxy: &Program, worker: &str) -> f64 {
+    let mut wire = Wire::connect(proxy.address());
+    wire.set_up(worker);
+    let told = wire.notification("mining.set_difficulty");
+    told[0].as_f64().unwrap()
+}
+
+#[test]
+fn a_measured_difficulty_is_what_a_worker_starts_with_after_a_restart() {
+    let (pool, state) = (Pool::start(Pool::config()), State::new());
+    let first = Program::run(millrace(), &state.config(&pool));
+    let mut rig = Rig::start(first.address(), "farm.rig");
+    while first.count_log("\"farm.rig\": difficulty") == 0 {
+        rig.mine();
+    }
+    first.stop();
+    let measured = kept(&state.workers(), "farm.rig");
+    assert!(measured > 2_f64.powi(-20), "{measured}");
+    let second = Program::run(millrace(), &state.config(&pool));
+    let _ = second.wait_for_log("channel open");
+    assert_eq!(first_difficulty(&second, "farm.rig"), measured);
+    assert_eq!(first_difficulty(&second, "farm.other"), 2_f64.powi(-20));
+    second.stop();
+    assert_eq!(kept(&state.workers(), "farm.rig"), measured);
+}
+
+#[test]
+fn a_corrupt_file_is_a_warning_and_its_good_lines_count() {
+    let (pool, state) = (Pool::start(Pool::config()), State::new());
+    fs::create_dir(&state.0).unwrap();
+    let text = b"millrace workers 1\n\xff\xfe\x00\n3.0517578125e-05 \"farm.rig\"\n1e-9";
+    fs::write(state.workers(), text).unwrap();
+    let proxy = Program::run(millrace(), &state.config(&pool));
+    let _ = proxy.wait_for_log("channel open");
+    let place = format!("{}:2: ", state.workers().display());
+    let warning = proxy.wait_for_log(&place);
+    assert!(
+        warning.starts_with("WARN ") && warning.contains("2 such lines"),
+        "{warning}"
+    );
+    assert_eq!(first_difficulty(&proxy, "farm.rig"), 2_f64.powi(-15));
+    proxy.stop();
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_or_written_is_a_wrong_config() {
+    let (pool, state) = (Pool::start(Pool::config()), State::new());
+    let missing = State(state.0.join("in a missing one"));
+    let file = State::new();
+    fs::write(&file.0, "a file").unwrap();
+    for (place, words) in [
+        (&missing, "cannot make the directory"),
+        (&file, "cannot write in"),
+    ] {
+        for command in ["run", "check"] {
+            let text = place.config(&pool).text();
+            let line = 1 + text
+                .lines()
+                .position(|line| line.starts_with("directory"))
+                .unwrap();
+            let ended = Program::with_config(millrace(), &text, &[command, "--config"]).ended();
+            assert_eq!(ended.code, Some(2), "{ended:?}");
+            let told = format!("millrace.toml:{line}: state.directory: {words}");
+            assert!(ended.stderr.contains(&told), "{ended:?}");
+        }
+    }
+    fs::remove_file(&file.0).unwrap();
+}
+
+#[test]
+fn check_leaves_no_directory_behind() {
+    let (pool, state) = (Pool::start(Pool::config()), State::new());
+    let text = state.config(&pool).text();
+    let ended = Program::with_config(millrace(), &text, &["check", "--config"]).ended();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let told = format!("state is kept in {}", state.0.display());
+    assert!(ended.stdout.contains(&told), "{ended:?}");
+    assert!(!state.0.exists());
+}
