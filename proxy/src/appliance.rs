@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_channel::Sender;
 use async_std::net::TcpListener;
@@ -13,9 +13,13 @@ use crate::config::{self, Config};
 use crate::downstream;
 use crate::driver::{Driver, Input, Inputs, Report, places};
 use crate::runtime::{self, JoinHandle};
+use crate::state::blocks::Blocks;
 use crate::state::saving::Saving;
 use crate::state::workers::Workers;
 use crate::state::{StateDirectory, StateError};
+
+/// Longest wait at the end for the disk to take solved blocks.
+const LAST_BLOCKS: Duration = Duration::from_secs(5);
 
 /// Why the appliance cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +45,10 @@ pub enum StartError {
 pub struct Appliance {
     addresses: Vec<SocketAddr>,
     shards: Vec<Shard>,
+    /// Saves what is learnt of workers.
     saving: Option<Saving>,
+    /// Writes solved blocks until the drivers have ended.
+    keeping: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
@@ -75,10 +82,11 @@ impl Appliance {
             log::info!("listening for miners on {address}");
             sockets.push((address, socket, listener));
         }
-        let workers = match &config.state.directory {
-            Some(directory) => Some(Workers::load(StateDirectory::open(directory)?)),
-            None => None,
-        };
+        let directory = config.state.directory.as_deref();
+        let directory = directory.map(StateDirectory::open).transpose()?;
+        let workers = directory.clone().map(Workers::load);
+        let (blocks, keeping) = directory.map(Blocks::in_files).unzip();
+        let blocks = blocks.unwrap_or_default();
         let addresses = sockets.iter().map(|(address, ..)| *address).collect();
         let mut shards = Vec::new();
         while let Some((_, _, first)) = sockets.first() {
@@ -94,7 +102,7 @@ impl Appliance {
             let mut brain = brain_config(config, upstreams, &listeners)?;
             brain.first_slot = first_slot;
             brain.worker_difficulties = workers.iter().flat_map(Workers::known).cloned().collect();
-            shards.push(Shard::start(config, upstreams, brain, sockets));
+            shards.push(Shard::start(config, upstreams, brain, sockets, &blocks));
         }
         let drivers = shards.iter().map(|shard| shard.inputs.clone());
         let saving = workers.map(|workers| Saving::start(workers, drivers.collect()));
@@ -102,6 +110,7 @@ impl Appliance {
             addresses,
             shards,
             saving,
+            keeping,
         })
     }
 
@@ -135,6 +144,11 @@ impl Appliance {
         for shard in self.shards {
             shard.stop().await;
         }
+        if let Some(keeping) = self.keeping
+            && runtime::within(LAST_BLOCKS, keeping).await.is_none()
+        {
+            log::error!("solved blocks could not be written within {LAST_BLOCKS:?}");
+        }
         reports
     }
 }
@@ -145,6 +159,7 @@ impl Shard {
         upstreams: &[usize],
         brain: translate::Config,
         listeners: Vec<TcpListener>,
+        blocks: &Blocks,
     ) -> Self {
         let inputs = Inputs::new(config.limits.queue);
         let translator = Translator::new(Instant::now(), brain);
@@ -155,7 +170,8 @@ impl Shard {
             runtime::spawn(accept)
         };
         let acceptors = listeners.into_iter().enumerate().map(accept).collect();
-        let driver = Driver::new(translator, places, config.limits.clone(), inputs);
+        let limits = config.limits.clone();
+        let driver = Driver::new(translator, places, limits, blocks.clone(), inputs);
         Self {
             inputs: own,
             driver: runtime::spawn(driver.run()),

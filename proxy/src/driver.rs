@@ -21,6 +21,7 @@ use crate::config::Limits;
 use crate::downstream::{Flushed, MinerLink};
 use crate::logging;
 use crate::runtime;
+use crate::state::blocks::Blocks;
 use crate::state::workers::Difficulties;
 use crate::upstream::{self, Attempt, Place, UpstreamLink};
 
@@ -102,6 +103,7 @@ pub(crate) struct Driver {
     translator: Translator,
     inputs: Inputs,
     limits: Limits,
+    blocks: Blocks,
     /// By [`MinerId::index`].
     miners: Vec<Option<(MinerId, MinerLink)>>,
     upstreams: Vec<Upstream>,
@@ -119,6 +121,7 @@ impl Driver {
         translator: Translator,
         places: Vec<Place>,
         limits: Limits,
+        blocks: Blocks,
         inputs: Inputs,
     ) -> Self {
         let upstreams = places.into_iter().map(|place| Upstream {
@@ -130,6 +133,7 @@ impl Driver {
             translator,
             inputs,
             limits,
+            blocks,
             miners: Vec::new(),
             upstreams: upstreams.collect(),
             dirty: Vec::new(),
@@ -305,8 +309,7 @@ impl Driver {
                         upstream.link = None;
                     }
                 }
-                // The event before it tells of the block.
-                Output::KeepBlock(block) => log::error!("{block:?}"),
+                Output::KeepBlock(block) => self.blocks.keep(*block),
                 Output::Event(event) => logging::event(&event),
             }
         }

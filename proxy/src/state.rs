@@ -3,6 +3,7 @@
 //! Files here are replaced whole: written beside the old one, brought to the disk, then renamed, so that a power cut
 //! leaves the old file or the new one and never half of either.
 
+pub(crate) mod blocks;
 pub(crate) mod saving;
 pub(crate) mod workers;
 

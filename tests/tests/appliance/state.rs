@@ -4,6 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use serde_json::Value;
+use sv2::bitcoin::{BlockHash, Difficulty, coinbase_txid, double_sha256, merkle_root};
+use sv2_pool::{PoolConfig, ShareTarget};
 use tests::{Pool, Program, ProxyConfig, Rig, Wire};
 
 use super::millrace;
@@ -38,6 +41,15 @@ impl Drop for State {
     }
 }
 
+/// A pool whose shares are harder than any that these miners are asked for, so that it bounds none of them.
+fn hard_pool() -> Pool {
+    let difficulty = Difficulty::new(2_f64.powi(-10)).unwrap();
+    Pool::start(PoolConfig {
+        share_target: ShareTarget::Difficulty(difficulty),
+        ..Pool::config()
+    })
+}
+
 /// Gives the difficulty that the file holds for a worker.
 fn kept(file: &Path, worker: &str) -> f64 {
     let text = fs::read_to_string(file).unwrap();
@@ -57,7 +69,7 @@ fn first_difficulty(proxy: &Program, worker: &str) -> f64 {
 
 #[test]
 fn a_measured_difficulty_is_what_a_worker_starts_with_after_a_restart() {
-    let (pool, state) = (Pool::start(Pool::config()), State::new());
+    let (pool, state) = (hard_pool(), State::new());
     let first = Program::run(millrace(), &state.config(&pool));
     let mut rig = Rig::start(first.address(), "farm.rig");
     while first.count_log("\"farm.rig\": difficulty") == 0 {
@@ -76,7 +88,7 @@ fn a_measured_difficulty_is_what_a_worker_starts_with_after_a_restart() {
 
 #[test]
 fn a_corrupt_file_is_a_warning_and_its_good_lines_count() {
-    let (pool, state) = (Pool::start(Pool::config()), State::new());
+    let (pool, state) = (hard_pool(), State::new());
     fs::create_dir(&state.0).unwrap();
     let text = b"millrace workers 1\n\xff\xfe\x00\n3.0517578125e-05 \"farm.rig\"\n1e-9";
     fs::write(state.workers(), text).unwrap();
@@ -126,4 +138,73 @@ fn check_leaves_no_directory_behind() {
     let told = format!("state is kept in {}", state.0.display());
     assert!(ended.stdout.contains(&told), "{ended:?}");
     assert!(!state.0.exists());
+}
+
+/// A pool on a network where every share solves a block.
+fn easy_pool() -> Pool {
+    Pool::start(PoolConfig {
+        nbits: 0x207f_ffff,
+        ..Pool::config()
+    })
+}
+
+/// Solves a block, and hands it in when the pool is gone.
+fn solve_in_vain(pool: Pool, proxy: &Program) {
+    let mut rig = Rig::start(proxy.address(), "farm.rig");
+    let share = rig.find();
+    pool.stop();
+    let _ = proxy.wait_for_log("connection closed by the upstream");
+    rig.submit(&share);
+    let _ = proxy.wait_for_log("BLOCK KEPT");
+}
+
+fn bytes(hex: &Value) -> Vec<u8> {
+    sv1::hex::decode(hex.as_str().unwrap().as_bytes()).unwrap()
+}
+
+/// Checks that a kept block is whole: its parts make its header, and its header its hash.
+fn assert_whole(block: &Value) {
+    let header = bytes(&block["header"]);
+    let hash = BlockHash(double_sha256(&header)).to_string();
+    assert_eq!(block["hash"], hash.as_str(), "{block}");
+    let path = block["merkle_path"].as_array().unwrap();
+    let path: Vec<[u8; 32]> = path
+        .iter()
+        .map(|node| bytes(node).try_into().unwrap())
+        .collect();
+    let root = merkle_root(coinbase_txid(&[&bytes(&block["coinbase"])]), path.iter());
+    assert_eq!(header[36..68], root, "{block}");
+    let fields = ["upstream", "worker", "sent", "extranonce"].map(|field| &block[field]);
+    assert_eq!(fields[..2], ["pool0", "farm.rig"], "{block}");
+    assert_eq!(
+        (fields[2], bytes(fields[3]).len()),
+        (&Value::Bool(false), 16)
+    );
+}
+
+#[test]
+fn a_block_solved_while_its_pool_is_away_is_written_to_a_file() {
+    let (pool, state) = (easy_pool(), State::new());
+    let proxy = Program::run(millrace(), &state.config(&pool));
+    solve_in_vain(pool, &proxy);
+    let line = proxy.wait_for_log(" is kept in ");
+    assert!(line.starts_with("ERROR block "), "{line}");
+    let (_, path) = line.split_once(" is kept in ").unwrap();
+    let block: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    assert_whole(&block);
+    let name = format!("block-{}.json", block["hash"].as_str().unwrap());
+    assert_eq!(Path::new(path), state.0.join(name));
+    proxy.stop();
+}
+
+#[test]
+fn a_block_solved_while_its_pool_is_away_is_logged_whole_without_a_state_directory() {
+    let pool = easy_pool();
+    let proxy = Program::run(millrace(), &ProxyConfig::new(&[pool.url()]));
+    solve_in_vain(pool, &proxy);
+    let line = proxy.wait_for_log("the whole block ");
+    assert!(line.starts_with("ERROR "), "{line}");
+    let (_, json) = line.split_once(": ").unwrap();
+    assert_whole(&serde_json::from_str(json).unwrap());
+    proxy.stop();
 }
