@@ -11,6 +11,7 @@
 mod channel;
 mod fault;
 mod pulse;
+mod remarks;
 mod setup;
 
 pub(crate) use channel::{Channel, News, Tidings};
@@ -34,6 +35,7 @@ use crate::output::Output;
 use crate::statistics::UpstreamStatistics;
 
 use self::pulse::Patience;
+use self::remarks::Remarks;
 use self::setup::Opening;
 
 /// An upstream by its place in the configuration.
@@ -106,6 +108,7 @@ pub(crate) struct Upstream {
     extranonce_size: u16,
     setup_timeout: Duration,
     patience: Patience,
+    remarks: Remarks,
     state: State,
     backoff: Backoff,
     connections: u64,
@@ -141,6 +144,7 @@ impl Upstream {
                 probe_after: all.upstream_probe_after,
                 probe_timeout: all.upstream_probe_timeout,
             },
+            remarks: Remarks::new(now),
             state: State::Waiting {
                 until: now,
                 redirect: None,
@@ -395,8 +399,10 @@ impl Upstream {
             };
         }
         let mut told = channel::Told {
+            now,
             upstream: &self.config.name,
             statistics: &mut self.statistics,
+            remarks: &mut self.remarks,
             outputs,
         };
         channel.handle_message(now, message, &mut told)

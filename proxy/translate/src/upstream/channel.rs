@@ -12,6 +12,7 @@ use sv2::messages::mining::{
 use sv2::types::{B0_32, ChannelId, JobId, SequenceNumber, U256};
 
 use super::pulse::{Beat, Patience, Pulse};
+use super::remarks::Remarks;
 use super::{ConnectionId, Demand, Fault, Outputs, UpstreamId, Violation};
 use crate::duplicates::Duplicates;
 use crate::event::Event;
@@ -73,8 +74,10 @@ pub(crate) struct Tidings {
 
 /// Whom a channel tells of what it learns.
 pub(super) struct Told<'a> {
+    pub(super) now: Instant,
     pub(super) upstream: &'a str,
     pub(super) statistics: &'a mut UpstreamStatistics,
+    pub(super) remarks: &'a mut Remarks,
     pub(super) outputs: &'a mut Outputs,
 }
 
@@ -82,6 +85,22 @@ impl Told<'_> {
     fn event(&mut self, event: impl FnOnce(String) -> Event) {
         self.outputs
             .push_back(Output::Event(event(self.upstream.to_owned())));
+    }
+
+    /// Tells of something that a server may say as often as it likes.
+    fn warn(&mut self, event: impl FnOnce(String) -> Event) {
+        let Some(left_out) = self.remarks.admit(self.now) else {
+            return;
+        };
+        self.event(event);
+        if left_out > 0 {
+            let remark = format!("{left_out} more remarks were left out here");
+            self.event(|upstream| Event::UpstreamRemark { upstream, remark });
+        }
+    }
+
+    fn remark(&mut self, remark: String) {
+        self.warn(|upstream| Event::UpstreamRemark { upstream, remark });
     }
 }
 
@@ -297,8 +316,7 @@ impl Channel {
                 return Err(Fault::ChannelClosed(message.reason_code.to_string()));
             }
             Mining::UpdateChannelError(message) => {
-                let remark = format!("refused UpdateChannel: {}", message.error_code);
-                told.event(|upstream| Event::UpstreamRemark { upstream, remark });
+                told.remark(format!("refused UpdateChannel: {}", message.error_code));
             }
             // Answers to what we do not ask, and standard jobs, which no extended channel gets.
             _ => {}
@@ -498,8 +516,9 @@ impl Channel {
             .saturating_add(message.new_shares_sum);
         told.statistics.shares_pending = self.unanswered();
         if covered < count as usize {
-            let remark = format!("acknowledged {count} shares where {covered} had no answer");
-            told.event(|upstream| Event::UpstreamRemark { upstream, remark });
+            told.remark(format!(
+                "acknowledged {count} shares where {covered} had no answer"
+            ));
         }
     }
 
@@ -508,8 +527,9 @@ impl Channel {
     fn take_error(&mut self, message: &SubmitSharesError, told: &mut Told<'_>) {
         let error_code = message.error_code.to_string();
         let Some(first) = self.unanswered.front().copied() else {
-            let remark = format!("refused a share where none had no answer: {error_code}");
-            return told.event(|upstream| Event::UpstreamRemark { upstream, remark });
+            return told.remark(format!(
+                "refused a share where none had no answer: {error_code}"
+            ));
         };
         // The numbers wrap around, but their distances from the first rise.
         let distance = |number: &SequenceNumber| number.0.wrapping_sub(first.0);
@@ -519,7 +539,7 @@ impl Channel {
         self.release_blocks();
         told.statistics.count_rejection(&error_code);
         told.statistics.shares_pending = self.unanswered();
-        told.event(|upstream| Event::ShareRefusedUpstream {
+        told.warn(|upstream| Event::ShareRefusedUpstream {
             upstream,
             error_code,
         });

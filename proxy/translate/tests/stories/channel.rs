@@ -171,6 +171,30 @@ fn a_refused_update_is_told_and_the_next_one_goes_out_all_the_same() {
 }
 
 #[test]
+fn an_upstream_that_refuses_without_end_fills_no_log() {
+    let (mut bench, rig) = Bench::mining();
+    let refused = |channel| UpdateChannelError {
+        channel_id: ChannelId(channel),
+        error_code: text("no"),
+    };
+    for _ in 0..10_000 {
+        bench.tell(0, refused(100));
+    }
+    bench.wait(60.0);
+    bench.tell(0, refused(100));
+    let remarks = |words| {
+        bench
+            .log()
+            .iter()
+            .filter(|line| line.contains(words))
+            .count()
+    };
+    assert_eq!(remarks("refused UpdateChannel"), 11);
+    assert_eq!(remarks("9990 more remarks were left out here"), 1);
+    assert_eq!(outline(&[bench.mine(rig)]), "9=");
+}
+
+#[test]
 fn a_warm_channel_keeps_its_target_and_prefix_for_the_switch() {
     let (mut bench, rig) = Bench::with_backup();
     bench.tell(
