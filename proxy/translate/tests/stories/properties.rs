@@ -5,10 +5,10 @@ use sv2::frame::Header;
 use sv2::message::Message;
 use sv2::messages::common::{Reconnect, SetupConnectionError, SetupConnectionSuccess};
 use sv2::messages::mining::{
-    CloseChannel, SetExtranoncePrefix, SetGroupChannel, SetTarget, SubmitSharesError,
-    SubmitSharesSuccess,
+    CloseChannel, OpenExtendedMiningChannelSuccess, OpenMiningChannelError, SetExtranoncePrefix,
+    SetGroupChannel, SetTarget, SubmitSharesError, SubmitSharesSuccess, UpdateChannelError,
 };
-use sv2::types::{B0_32, ChannelId, ExtensionType, SequenceNumber, Str0_255, U24, U256};
+use sv2::types::{B0_32, ChannelId, ExtensionType, RequestId, SequenceNumber, Str0_255, U24, U256};
 use translate::Config;
 
 use crate::bench::{
@@ -26,6 +26,8 @@ enum Step {
     Open(usize),
     Tell(usize, Message),
     Lose(usize),
+    /// The pool stops to give signs of life, or begins again.
+    Hang(usize, bool),
     Wait(f64),
 }
 
@@ -145,6 +147,22 @@ fn likely_message() -> impl Strategy<Value = Message> {
             channel_id: ChannelId(channel),
             reason_code,
         })),
+        1 => (channel(), any::<[u8; 32]>(), 0..40_u16, channel()).prop_map(|(channel, target, size, group)| Message::from(OpenExtendedMiningChannelSuccess {
+            request_id: RequestId(1),
+            channel_id: ChannelId(channel),
+            target: U256(target),
+            extranonce_size: size,
+            extranonce_prefix: B0_32::new(&[0xee; 6]).unwrap(),
+            group_channel_id: ChannelId(group),
+        })),
+        1 => (any::<u32>(), prop_oneof![text(), Just(Str0_255::truncated("min-extranonce-size-too-large"))]).prop_map(|(id, error_code)| Message::from(OpenMiningChannelError {
+            request_id: RequestId(id),
+            error_code,
+        })),
+        1 => (channel(), text()).prop_map(|(channel, error_code)| Message::from(UpdateChannelError {
+            channel_id: ChannelId(channel),
+            error_code,
+        })),
         1 => (text(), any::<u16>()).prop_map(|(new_host, new_port)| Message::from(Reconnect { new_host, new_port })),
         1 => (0..4_u16, any::<u32>()).prop_map(|(used_version, flags)| Message::from(SetupConnectionSuccess { used_version, flags })),
         1 => (any::<u32>(), text()).prop_map(|(flags, error_code)| Message::from(SetupConnectionError { flags, error_code })),
@@ -182,6 +200,7 @@ fn step() -> impl Strategy<Value = Step> {
         10 => (0..2_usize, likely_message()).prop_map(|(pool, message)| Step::Tell(pool, message)),
         2 => (0..2_usize, any_message()).prop_map(|(pool, message)| Step::Tell(pool, message)),
         1 => (0..2_usize).prop_map(Step::Lose),
+        1 => (0..2_usize, any::<bool>()).prop_map(|(pool, hangs)| Step::Hang(pool, hangs)),
         4 => prop_oneof![0.0..3.0, 0.0..100.0].prop_map(Step::Wait),
     ]
 }
@@ -241,6 +260,7 @@ impl Farm {
                     self.bench.lose(pool, "connection lost");
                 }
             }
+            Step::Hang(pool, hangs) => self.bench.pools[pool].hangs = hangs,
             Step::Wait(seconds) => self.bench.wait(seconds),
         }
     }
