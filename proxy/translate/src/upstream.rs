@@ -268,7 +268,7 @@ impl Upstream {
                     outputs,
                 );
             }
-            State::Open(_) => self.watch(now, demand, outputs),
+            State::Open(_) => self.watch(now, outputs),
             _ => {}
         }
     }
@@ -423,7 +423,7 @@ impl Upstream {
         }));
         self.send(update.into(), outputs);
         // With miners at stake, its silence so far may be too long already.
-        self.watch(now, demand, outputs);
+        self.watch(now, outputs);
     }
 
     /// Ends the channel in an orderly way, for good: we stop.

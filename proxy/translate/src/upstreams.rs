@@ -66,9 +66,11 @@ impl Upstreams {
         let active = self.active.and_then(|id| self.get(id));
         let chosen = match active.filter(|active| active.works() && !active.is_late()) {
             Some(active) => {
-                let mut preferred = self.all.iter().take(active.id().0);
+                let active = active.id();
+                let mut preferred = self.all.iter_mut().take(active.0);
                 let back = preferred.find(|upstream| upstream.is_healthy(now));
-                Some(back.unwrap_or(active).id())
+                let back = back.and_then(|it| it.is_awake(now, outputs).then(|| it.id()));
+                Some(back.unwrap_or(active))
             }
             None => {
                 // Work on an old block is better than none, but no reason to move.

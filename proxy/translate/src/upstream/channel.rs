@@ -228,6 +228,11 @@ impl Channel {
         self.connection
     }
 
+    /// Gives what the upstream was last told of the farm.
+    pub(super) fn announced(&self) -> Demand {
+        self.announced
+    }
+
     /// Tells how many shares have no answer.
     pub(crate) fn unanswered(&self) -> u64 {
         self.unanswered.len() as u64

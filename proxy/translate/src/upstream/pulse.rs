@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use sv2::messages::mining::{CloseChannel, OpenExtendedMiningChannel};
 use sv2::types::{B0_32, ChannelId, Str0_255, U256};
 
-use super::{Demand, Fault, Outputs, State, Upstream};
+use super::{Channel, Fault, Outputs, State, Upstream};
 use crate::event::Event;
 use crate::output::Output;
 
@@ -82,6 +82,11 @@ impl Pulse {
         }
     }
 
+    /// Tells whether an answer is awaited.
+    pub(super) fn is_asked(&self) -> bool {
+        self.probed.is_some()
+    }
+
     pub(super) fn beat(&mut self, now: Instant, patience: Patience) -> Beat {
         let silence = now.saturating_duration_since(self.heard);
         if now < self.due(patience) {
@@ -99,7 +104,7 @@ impl Pulse {
 
 impl Upstream {
     /// Looks after an open channel: is the upstream alive, and is there work?
-    pub(super) fn watch(&mut self, now: Instant, demand: Demand, outputs: &mut Outputs) {
+    pub(super) fn watch(&mut self, now: Instant, outputs: &mut Outputs) {
         let patience = self.patience;
         let State::Open(channel) = &mut self.state else {
             return;
@@ -109,16 +114,36 @@ impl Upstream {
         }
         match channel.beat(now, patience) {
             Beat::Steady => {}
-            Beat::Probe(silence) => self.probe(silence, demand, outputs),
+            Beat::Probe(silence) => self.probe(silence, outputs),
             Beat::Dead(silence) => {
                 self.fail(now, Fault::Silent(silence.as_secs()), None, outputs);
             }
         }
     }
 
+    /// Tells whether the upstream was heard lately enough to be given the miners; asks it where not.
+    pub(crate) fn is_awake(&mut self, now: Instant, outputs: &mut Outputs) -> bool {
+        let patience = self.patience;
+        let State::Open(channel) = &mut self.state else {
+            return false;
+        };
+        match channel.pulse.beat(now, patience) {
+            Beat::Steady => !channel.pulse.is_asked(),
+            Beat::Probe(silence) => {
+                self.probe(silence, outputs);
+                false
+            }
+            // What follows is up to the next look at it, which is due now.
+            Beat::Dead(_) => false,
+        }
+    }
+
     /// Asks for a channel that must be refused. It bears the channel's own identity: pools pay by it, and some pay
     /// whoever was named last.
-    fn probe(&mut self, silence: Duration, demand: Demand, outputs: &mut Outputs) {
+    fn probe(&mut self, silence: Duration, outputs: &mut Outputs) {
+        let Some(demand) = self.channel().map(Channel::announced) else {
+            return;
+        };
         let message = OpenExtendedMiningChannel {
             request_id: self.next_request(),
             user_identity: Str0_255::truncated(&self.config.user),

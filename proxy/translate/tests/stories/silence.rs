@@ -145,6 +145,23 @@ fn a_warm_upstream_that_hangs_is_known_for_dead_before_it_is_needed() {
 }
 
 #[test]
+fn a_preferred_upstream_that_hangs_before_it_gets_the_miners_back_does_not_get_them() {
+    let (mut bench, rig) = Bench::with_backup();
+    bench.lose(0, "connection lost");
+    bench.wait(2.0);
+    bench.open(0);
+    bench.deal_block(0, 1);
+    bench.wait(50.0);
+    bench.pools[0].hangs = true;
+    let heard = bench.rigs[rig].heard.len();
+    bench.wait(20.0);
+    assert_eq!(bench.faults(0).len(), 1);
+    assert!(matches!(bench.faults(0), [Fault::Silent(_)]));
+    let new = &bench.rigs[rig].heard[heard..];
+    assert!(!outline(new).contains("clean"), "{new:?}");
+}
+
+#[test]
 fn a_warm_upstream_that_hangs_as_it_is_needed_is_asked_at_once() {
     let (mut bench, _) = Bench::with_backup();
     bench.pools[1].hangs = true;
