@@ -17,6 +17,7 @@ pub mod flood;
 mod pool;
 mod program;
 mod rig;
+pub mod simulation;
 mod switchboard;
 mod usage;
 mod wire;

@@ -1,0 +1,305 @@
+//! A pool's place: the real pool, what is wrong with it, and its connections with the proxy, past ones too.
+//!
+//! Shares are judged by [`sv2_pool::Pool`] itself. What it cannot be told to do wrong is done to its messages as they
+//! leave: see [`Call::on_the_way`].
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use sv2::bitcoin::Difficulty;
+use sv2::message::Message;
+use sv2::messages::mining::Mining;
+use sv2::tlv::WORKER_SPECIFIC_HASHRATE_TRACKING;
+use sv2::types::{B0_32, ChannelId, ExtensionType, JobId};
+use sv2_pool::{Addressing, ConnectionId, Faults, Pool, PoolConfig, ShareTarget};
+
+use super::link::Link;
+use super::random::Random;
+use super::view::View;
+
+/// Height of the first block of a world.
+const HEIGHT: u32 = 900_000;
+
+/// A hash in 65,536 solves a block: now and then a world sees one.
+const NBITS: u32 = 0x1f00_ffff;
+
+/// What clocks show when a world begins, in s since epoch.
+const UNIX_TIME: u32 = 1_800_000_000;
+
+/// A pool's place.
+#[derive(Debug)]
+pub(super) struct Site {
+    /// `None` while it is down.
+    pub(super) pool: Option<Pool>,
+    pub(super) faults: Faults,
+    pub(super) is_hung: bool,
+    /// Whether its host can be connected to.
+    pub(super) is_reachable: bool,
+    /// What came while it hung: the call and the frame.
+    pub(super) held: Vec<(u64, Vec<u8>)>,
+    /// Blocks of the chain that it has announced.
+    pub(super) heard: u32,
+    /// How long it takes to hear of a block, in s.
+    pub(super) block_delay: (f64, f64),
+    pub(super) delay: (f64, f64),
+    pub(super) forbids_rolling: bool,
+    pub(super) speaks_other_version: bool,
+    /// Numbers jobs anew in each block.
+    pub(super) renumbers: bool,
+    pub(super) habits: Habits,
+    /// All connections so far; the number of each is its place and one.
+    pub(super) calls: Vec<Call>,
+}
+
+/// What a pool is like that has just started.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Habits {
+    pub(super) no_extension: bool,
+    pub(super) requires_extension: bool,
+    pub(super) fixed_version: bool,
+    pub(super) little_extranonce: bool,
+}
+
+/// How far a connection is, as the proxy knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Dialling,
+    Connected,
+    Over,
+}
+
+/// One connection between the proxy and a pool, dialled or open or over.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) end: End,
+    pub(super) connection: Option<ConnectionId>,
+    pub(super) to_pool: Link,
+    pub(super) to_proxy: Link,
+    pub(super) view: Option<View>,
+    pub(super) fixed_version: bool,
+    /// Whether a channel was asked for.
+    pub(super) is_opening: bool,
+    /// When the proxy last heard anything here, from the opening of the connection on.
+    pub(super) heard_at: Duration,
+    /// Blocks that the pool announced here, and those of them that arrived.
+    pub(super) blocks_sent: u64,
+    pub(super) blocks_told: u64,
+    /// Whether the pool closed the channel.
+    pub(super) is_closed: bool,
+    /// Whether messages were put in that the pool knows nothing of, so that its judgement says nothing.
+    pub(super) is_tainted: bool,
+    /// Whether worker names were negotiated.
+    pub(super) names: bool,
+    names_of_jobs: JobNames,
+    /// Our group, and the one that stands for it since SetGroupChannel.
+    pub(super) regrouped: Option<(ChannelId, ChannelId)>,
+}
+
+/// Job ids as a pool gives them out that begins anew with each block.
+#[derive(Debug, Default)]
+struct JobNames {
+    next: u32,
+    of: BTreeMap<u32, u32>,
+}
+
+impl JobNames {
+    fn name(&mut self, job: &mut JobId, is_future: bool) {
+        if is_future {
+            self.next = 0;
+        }
+        self.next += 1;
+        self.of.insert(self.next, job.0);
+        job.0 = self.next;
+    }
+}
+
+impl Call {
+    pub(super) fn new(delay: (f64, f64)) -> Self {
+        Self {
+            end: End::Dialling,
+            connection: None,
+            to_pool: Link::new(delay),
+            to_proxy: Link::new(delay),
+            view: None,
+            fixed_version: false,
+            is_opening: false,
+            heard_at: Duration::ZERO,
+            blocks_sent: 0,
+            blocks_told: 0,
+            is_closed: false,
+            is_tainted: false,
+            names: false,
+            names_of_jobs: JobNames::default(),
+            regrouped: None,
+        }
+    }
+
+    /// Does to a message of the pool what the pool cannot be told to do.
+    pub(super) fn on_the_way(&mut self, message: &mut Message, renumbers: bool, no_rolling: bool) {
+        let Message::Mining(message) = message else {
+            return;
+        };
+        let regrouped = self.regrouped;
+        let regroup = |channel: &mut ChannelId| {
+            if let Some((_, new)) = regrouped.filter(|(old, _)| old == channel) {
+                *channel = new;
+            }
+        };
+        match message {
+            Mining::NewExtendedMiningJob(job) => {
+                job.version_rolling_allowed &= !no_rolling;
+                regroup(&mut job.channel_id);
+                if renumbers {
+                    let is_future = job.min_ntime.is_none();
+                    self.names_of_jobs.name(&mut job.job_id, is_future);
+                }
+            }
+            Mining::SetNewPrevHash(tip) => {
+                self.blocks_sent += 1;
+                regroup(&mut tip.channel_id);
+                if renumbers {
+                    tip.job_id = JobId(1);
+                }
+            }
+            Mining::SetTarget(set) => regroup(&mut set.channel_id),
+            Mining::CloseChannel(close) => {
+                self.is_closed = true;
+                regroup(&mut close.channel_id);
+            }
+            _ => {}
+        }
+    }
+
+    /// Gives a share the job id that the pool knows.
+    pub(super) fn back(&self, message: &mut Message) {
+        if let Message::Mining(Mining::SubmitSharesExtended(share)) = message
+            && let Some(id) = self.names_of_jobs.of.get(&share.job_id.0)
+        {
+            share.job_id.0 = *id;
+        }
+    }
+}
+
+impl Site {
+    /// A pool that is up, and as yet nobody has dialled.
+    pub(super) fn new(start: Instant, random: &mut Random) -> Self {
+        let mut site = Self {
+            pool: None,
+            faults: Faults::default(),
+            is_hung: false,
+            is_reachable: true,
+            held: Vec::new(),
+            heard: 0,
+            block_delay: *random.pick(&[(0.05, 0.5), (0.05, 2.0), (0.5, 5.0)]),
+            delay: *random.pick(&[(0.001, 0.005), (0.02, 0.08), (0.1, 0.9)]),
+            forbids_rolling: false,
+            speaks_other_version: false,
+            renumbers: false,
+            habits: Habits::default(),
+            calls: Vec::new(),
+        };
+        site.start(start, Duration::ZERO, random);
+        site
+    }
+
+    /// Starts the pool, every time as another one: other extranonce prefix, other habits.
+    pub(super) fn start(&mut self, start: Instant, now: Duration, random: &mut Random) {
+        let config = self.config(random);
+        self.speaks_other_version = random.chance(0.01);
+        self.renumbers = random.chance(0.2);
+        self.habits = Habits {
+            no_extension: config.supported_extensions.is_empty(),
+            requires_extension: !config.required_extensions.is_empty(),
+            fixed_version: !config.version_rolling_allowed,
+            little_extranonce: config.extranonce_size < 8,
+        };
+        self.faults = config.faults.clone();
+        let elapsed = u32::try_from(now.as_secs()).unwrap_or(0);
+        let mut pool = Pool::new(config, start + now, UNIX_TIME + elapsed)
+            .unwrap_or_else(|error| unreachable!("the pool's settings are sound: {error}"));
+        pool.set_events_wanted(true);
+        self.pool = Some(pool);
+        self.is_hung = false;
+        self.held.clear();
+    }
+
+    fn config(&self, random: &mut Random) -> PoolConfig {
+        let prefix_length = random.place(13);
+        let mut faults = Faults::default();
+        faults.silent_on_extensions = random.chance(0.1);
+        faults.never_acknowledge = random.chance(0.05);
+        let sizes: &[u16] = match random.chance(0.05) {
+            true => &[3, 6],
+            false => &[8, 12, 16],
+        };
+        let extensions = match random.chance(0.2) {
+            true => Vec::new(),
+            false => vec![WORKER_SPECIFIC_HASHRATE_TRACKING],
+        };
+        let difficulty = 2_f64.powf(random.between(-28.0, -23.0));
+        PoolConfig {
+            share_target: match random.chance(0.5) {
+                true => {
+                    ShareTarget::Difficulty(Difficulty::new(difficulty).unwrap_or(Difficulty::ONE))
+                }
+                false => ShareTarget::SharesPerMinute(random.between(6.0, 120.0)),
+            },
+            extranonce_prefix: B0_32::new(&random.bytes(prefix_length)).unwrap_or_default(),
+            extranonce_size: *random.pick(sizes),
+            addressing: *random.pick(&[Addressing::Group, Addressing::Channel]),
+            block_interval: None,
+            job_interval: Some(random.seconds(15.0, 60.0)),
+            height: HEIGHT + self.heard,
+            nbits: NBITS,
+            merkle_branches: *random.pick(&[0, 1, 3, 12]),
+            version_rolling_allowed: !random.chance(0.08),
+            ack_batch: *random.pick(&[1, 3, 10]),
+            ack_interval: random.chance(0.5).then(|| random.seconds(0.5, 10.0)),
+            supported_extensions: extensions,
+            required_extensions: match random.chance(0.02) {
+                true => vec![ExtensionType(0x4000)],
+                false => Vec::new(),
+            },
+            pool_tag: "/sim/".into(),
+            seed: random.next(),
+            advance_on_block: false,
+            faults,
+            ..PoolConfig::default()
+        }
+    }
+
+    /// Gives a connection by its number.
+    pub(super) fn call(&mut self, attempt: u64) -> Option<&mut Call> {
+        let place = usize::try_from(attempt).ok()?.checked_sub(1)?;
+        self.calls.get_mut(place)
+    }
+
+    /// The number of the last connection.
+    pub(super) fn attempt(&self) -> u64 {
+        self.calls.len() as u64
+    }
+
+    /// The connection that the proxy takes for its present one.
+    pub(super) fn present(&mut self) -> Option<&mut Call> {
+        self.calls.last_mut().filter(|call| call.end != End::Over)
+    }
+
+    pub(super) fn view(&self) -> Option<&View> {
+        let call = self.calls.last()?;
+        call.view.as_ref().filter(|_| call.end == End::Connected)
+    }
+
+    /// The number of the connection that the pool knows as this one.
+    pub(super) fn attempt_of(&self, connection: ConnectionId) -> Option<u64> {
+        let known = |call: &Call| call.connection == Some(connection);
+        self.calls
+            .iter()
+            .rposition(known)
+            .map(|place| place as u64 + 1)
+    }
+
+    /// When the pool has something to do.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.pool.as_ref().filter(|_| !self.is_hung)?.poll_timeout()
+    }
+}
