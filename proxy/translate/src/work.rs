@@ -120,8 +120,10 @@ impl Works {
     /// job takes over: a share for it would be taken for one of this job.
     fn begin_span(&mut self, id: u64, job: &Arc<Job>) {
         let of_other_upstream = |other: &Job| other.connection != job.connection;
+        // Miners who come back to an upstream may come back to the job that they left.
+        let stays = |other: &Arc<Job>| Arc::ptr_eq(other, job) || other.stays_beside(job);
         self.spans
-            .retain(|span| of_other_upstream(&span.job) || span.job.stays_beside(job));
+            .retain(|span| of_other_upstream(&span.job) || stays(&span.job));
         while self.spans.len() >= MAX_JOBS {
             self.spans.pop_front();
         }

@@ -313,6 +313,28 @@ fn a_preferred_upstream_gets_the_miners_back_after_a_minute_and_late_shares_go_w
 }
 
 #[test]
+fn a_job_that_miners_left_and_came_back_to_is_still_the_same_job() {
+    let (mut bench, rig) = Bench::with_backup();
+    bench.lose(0, "connection lost");
+    let early = grind(&bench.rigs[rig]);
+    bench.wait(2.0);
+    bench.open(0);
+    bench.deal_block(0, 2);
+    bench.wait(62.0);
+    assert!(bench.rigs[rig].work().coinb1.ends_with(&[0xa0; 6]));
+    bench.lose(0, "connection lost");
+    assert!(
+        bench.rigs[rig].work().coinb1.ends_with(&[0xa1; 6]),
+        "the backup's job, as before"
+    );
+    bench.sent(1);
+    assert_eq!(outline(&[bench.submit(rig, &early)]), "9=");
+    assert_eq!(bench.shares(1).len(), 1);
+    let again = bench.submit(rig, &early);
+    assert!(again.contains("duplicate"), "{again}");
+}
+
+#[test]
 fn a_warm_upstream_is_told_of_no_hashrate_and_its_jobs_reach_nobody() {
     let (mut bench, rig) = Bench::with_backup();
     let heard = bench.rigs[rig].heard.len();
