@@ -30,6 +30,8 @@ impl Translator {
             before.is_some_and(|before| before.connection.upstream != job.connection.upstream);
         let new_block = before.is_none_or(|before| before.tip.prev_hash != job.tip.prev_hash);
         let (tip, id) = (job.tip, job.connection.upstream);
+        // However short it may be: the look at all miners would miss what lasts less than a second.
+        self.outage_since = None;
         self.job_serial += 1;
         self.statistics.jobs += 1;
         self.ceiling = Some(ceiling::of_target(job.target));

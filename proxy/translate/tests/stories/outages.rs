@@ -102,6 +102,25 @@ fn an_outage_that_ends_in_time_lets_nobody_go() {
 }
 
 #[test]
+fn work_for_half_a_second_ends_an_outage_too() {
+    let mut bench = Bench::with_work(Config {
+        release_after: Some(Duration::from_secs(120)),
+        ..config()
+    });
+    let rig = bench.start_miner("farm.rig");
+    bench.lose(0, "connection lost");
+    bench.wait(100.2);
+    bench.open(0);
+    bench.deal_block(0, 2);
+    bench.wait(0.5);
+    bench.lose(0, "connection lost");
+    bench.wait(100.0);
+    assert_eq!(bench.closed(rig), None);
+    bench.wait(25.0);
+    assert_eq!(bench.closed(rig), Some(&CloseReason::NoUpstream(120)));
+}
+
+#[test]
 fn work_of_the_same_block_after_a_new_connection_is_clean_and_the_old_work_is_not_sent_there() {
     let (mut bench, rig) = Bench::mining();
     let old = grind(&bench.rigs[rig]);
