@@ -32,7 +32,7 @@ macro_rules! invariants {
 invariants! {
     /// A share that was accepted and meets its job's target, or the network's, is sent to the job's upstream at once.
     ShareSent "share-sent"
-    /// A share that solves a block for an upstream that is gone is kept, with all that its header is made of.
+    /// A share that solves a block for an upstream that is gone, or that goes before it answers, is kept whole.
     BlockKept "block-kept"
     /// No share is sent twice, and none is sent that no miner submitted just now.
     ShareSentOnce "share-sent-once"

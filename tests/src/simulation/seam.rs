@@ -2,7 +2,7 @@
 //!
 //! With the feature `breaks` this file is `seam/breaking.rs` instead, where it can be made to go wrong on the way.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sv2::messages::mining::SubmitSharesExtended;
 use translate::{Output, Statistics, Translator};
@@ -20,7 +20,7 @@ impl Seam {
     }
 
     /// The next output.
-    pub(super) fn output(&mut self, brain: &mut Translator) -> Option<Output> {
+    pub(super) fn output(&mut self, _now: Instant, brain: &mut Translator) -> Option<Output> {
         brain.poll_output()
     }
 

@@ -20,8 +20,8 @@ use super::view::View;
 /// Height of the first block of a world.
 const HEIGHT: u32 = 900_000;
 
-/// A hash in 65,536 solves a block: now and then a world sees one.
-const NBITS: u32 = 0x1f00_ffff;
+/// Networks of worlds: a hash in 65,536 solves a block, or one in 4,096.
+pub(super) const NBITS: [u32; 3] = [0x1f00_ffff, 0x1f00_ffff, 0x1f0f_ffff];
 
 /// What clocks show when a world begins, in s since epoch.
 const UNIX_TIME: u32 = 1_800_000_000;
@@ -31,6 +31,7 @@ const UNIX_TIME: u32 = 1_800_000_000;
 pub(super) struct Site {
     /// `None` while it is down.
     pub(super) pool: Option<Pool>,
+    nbits: u32,
     pub(super) faults: Faults,
     pub(super) is_hung: bool,
     /// Whether its host can be connected to.
@@ -79,6 +80,8 @@ pub(super) struct Call {
     pub(super) fixed_version: bool,
     /// Whether a channel was asked for.
     pub(super) is_opening: bool,
+    /// Blocks that were sent here since the last answer to a share.
+    pub(super) open_blocks: Vec<[u8; 32]>,
     /// When the proxy last heard anything here, from the opening of the connection on.
     pub(super) heard_at: Duration,
     /// Blocks that the pool announced here, and those of them that arrived.
@@ -123,6 +126,7 @@ impl Call {
             view: None,
             fixed_version: false,
             is_opening: false,
+            open_blocks: Vec::new(),
             heard_at: Duration::ZERO,
             blocks_sent: 0,
             blocks_told: 0,
@@ -182,9 +186,10 @@ impl Call {
 
 impl Site {
     /// A pool that is up, and as yet nobody has dialled.
-    pub(super) fn new(start: Instant, random: &mut Random) -> Self {
+    pub(super) fn new(start: Instant, nbits: u32, random: &mut Random) -> Self {
         let mut site = Self {
             pool: None,
+            nbits,
             faults: Faults::default(),
             is_hung: false,
             is_reachable: true,
@@ -250,7 +255,7 @@ impl Site {
             block_interval: None,
             job_interval: Some(random.seconds(15.0, 60.0)),
             height: HEIGHT + self.heard,
-            nbits: NBITS,
+            nbits: self.nbits,
             merkle_branches: *random.pick(&[0, 1, 3, 12]),
             version_rolling_allowed: !random.chance(0.08),
             ack_batch: *random.pick(&[1, 3, 10]),

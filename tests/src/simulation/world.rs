@@ -31,7 +31,7 @@ use super::miner::Miner;
 use super::queue::Queue;
 use super::random::Random;
 use super::seam::Seam;
-use super::site::Site;
+use super::site::{NBITS, Site};
 use super::trail::Trail;
 use super::view::Dealt;
 use trouble::Recovery;
@@ -131,6 +131,8 @@ pub(super) struct World {
     ceding: Option<usize>,
     /// Solved blocks that came out to be kept, by hash.
     kept: HashSet<[u8; 32]>,
+    /// Blocks that were sent over connections that have just ended, and never answered.
+    lost_blocks: Vec<[u8; 32]>,
     /// The upstream that miners work for, and since when there are both.
     active: Option<(usize, Duration)>,
     /// Connections with something to write.
@@ -152,7 +154,8 @@ impl World {
         let size = size(&mut random);
         let upstreams = 1 + random.place(4).min(random.place(4));
         let config = config(&mut random, size, upstreams);
-        let sites = (0..upstreams).map(|_| Site::new(start, &mut random));
+        let nbits = *random.pick(&NBITS);
+        let sites = (0..upstreams).map(|_| Site::new(start, nbits, &mut random));
         let sites: Vec<Site> = sites.collect();
         let one_address = random.chance(0.2);
         let miners =
@@ -183,6 +186,7 @@ impl World {
             claiming: None,
             ceding: None,
             kept: HashSet::new(),
+            lost_blocks: Vec::new(),
             active: None,
             dirty: Vec::new(),
             outage_since: Some(Duration::ZERO),
@@ -326,6 +330,11 @@ impl World {
     /// Does what the translator wants done, and judges the share that led to it, if one did.
     fn finish(&mut self, submitted: Option<judge::Submitted>) -> Checked {
         let step = self.act()?;
+        for hash in std::mem::take(&mut self.lost_blocks) {
+            ensure(self.kept.contains(&hash), Invariant::BlockKept, || {
+                "a block was sent, never answered, and is not kept".to_owned()
+            })?;
+        }
         if let Some(ceding) = self.ceding.take() {
             ensure(
                 !self.conns[ceding].is_live,
@@ -350,9 +359,9 @@ impl World {
 
     fn act(&mut self) -> Checked<Step> {
         let mut step = Step::default();
-        let live = self.by_id.len();
+        let (now, live) = (self.instant(), self.by_id.len());
         let mut outputs = 0;
-        while let Some(output) = self.seam.output(&mut self.brain) {
+        while let Some(output) = self.seam.output(now, &mut self.brain) {
             outputs += 1;
             ensure(
                 outputs <= OUTPUTS_PER_MINER * live + OUTPUTS_BESIDE,

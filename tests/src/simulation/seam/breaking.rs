@@ -3,16 +3,14 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sv1::{FromServer, Notification, NotifyParts, parse_from_server};
 use sv2::message::Message;
 use sv2::messages::common::{Common, SetupConnection};
-use sv2::messages::mining::{Mining, SubmitSharesExtended};
+use sv2::messages::mining::{Mining, OpenMiningChannelError, SubmitSharesExtended};
 use sv2::types::Str0_255;
-use translate::{
-    CloseReason, Delivery, Event, Fault, MinerId, Output, Refusal, Statistics, Translator,
-};
+use translate::{CloseReason, Delivery, Event, MinerId, Output, Refusal, Statistics, Translator};
 
 use crate::simulation::conn::Wire;
 use crate::simulation::{Invariant, Options};
@@ -32,7 +30,6 @@ pub(in crate::simulation) struct Seam {
     served: Option<(MinerId, Delivery)>,
     /// A notify that went out, and the last but one header time.
     notify: Option<Wire>,
-    deaf: bool,
 }
 
 impl Seam {
@@ -45,7 +42,6 @@ impl Seam {
             first_subscribe: None,
             served: None,
             notify: None,
-            deaf: false,
         }
     }
 
@@ -59,7 +55,11 @@ impl Seam {
     }
 
     /// The next output, or what takes its place.
-    pub(in crate::simulation) fn output(&mut self, brain: &mut Translator) -> Option<Output> {
+    pub(in crate::simulation) fn output(
+        &mut self,
+        now: Instant,
+        brain: &mut Translator,
+    ) -> Option<Output> {
         if let Some(output) = self.more.pop_front() {
             return Some(output);
         }
@@ -68,9 +68,22 @@ impl Seam {
             Output::Send {
                 message: Message::Mining(Mining::SubmitSharesExtended(_)),
                 ..
-            } => self.share(output, brain),
+            } => self.share(now, output, brain),
+            Output::Send {
+                upstream,
+                message: Message::Mining(Mining::OpenExtendedMiningChannel(open)),
+                ..
+            } if open.min_extranonce_size > 32 && self.breaks == Some(Invariant::SilentIsLeft) => {
+                // Answers in the place of an upstream that may be silent.
+                let answer = OpenMiningChannelError {
+                    request_id: open.request_id,
+                    error_code: Str0_255::truncated("alive"),
+                };
+                brain.handle_message(now, upstream, answer.into());
+                self.output(now, brain)
+            }
             Output::Send { .. } => Some(self.message(output)),
-            Output::Deliver { miner, delivery } => self.delivery(miner, delivery, brain),
+            Output::Deliver { miner, delivery } => self.delivery(now, (miner, delivery), brain),
             Output::HangUp { .. } if self.breaks == Some(Invariant::NoMinerPaysForPools) => {
                 if let Some((miner, _)) = &self.served {
                     let reason = CloseReason::NoUpstream(0);
@@ -81,23 +94,20 @@ impl Seam {
                 }
                 Some(output)
             }
-            Output::HangUp {
-                reason: Fault::Silent(_),
-                ..
-            } if self.breaks == Some(Invariant::SilentIsLeft) => {
-                self.deaf = true;
-                self.output(brain)
+            Output::Dial { .. } if self.strikes(Invariant::DialledForEver) => {
+                self.output(now, brain)
             }
-            Output::Dial { .. } if self.strikes(Invariant::DialledForEver) => self.output(brain),
-            Output::KeepBlock(_) if self.breaks == Some(Invariant::BlockKept) => self.output(brain),
+            Output::KeepBlock(_) if self.breaks == Some(Invariant::BlockKept) => {
+                self.output(now, brain)
+            }
             Output::Event(event) => Some(Output::Event(self.event(event))),
             output => Some(output),
         }
     }
 
-    fn share(&mut self, output: Output, brain: &mut Translator) -> Option<Output> {
+    fn share(&mut self, now: Instant, output: Output, brain: &mut Translator) -> Option<Output> {
         if self.strikes(Invariant::ShareSent) {
-            return self.output(brain);
+            return self.output(now, brain);
         }
         let Output::Send {
             upstream,
@@ -154,12 +164,12 @@ impl Seam {
 
     fn delivery(
         &mut self,
-        miner: MinerId,
-        delivery: Delivery,
+        now: Instant,
+        (miner, delivery): (MinerId, Delivery),
         brain: &mut Translator,
     ) -> Option<Output> {
         if delivery.clean_jobs && self.served.is_some() && self.strikes(Invariant::WorkForAll) {
-            return self.output(brain);
+            return self.output(now, brain);
         }
         let (last, first) = self.served.get_or_insert_with(|| (miner, delivery.clone()));
         *last = miner;

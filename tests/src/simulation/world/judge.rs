@@ -15,6 +15,9 @@ const MAX_FUTURE: u32 = 7_200;
 /// Refusals before which nobody is paused: 90 % of 50 shares.
 const BEFORE_A_PAUSE: u64 = 45;
 
+/// What is wrong with a share that nobody pays for any more.
+const UPSTREAM_GONE: &str = "its upstream is gone";
+
 /// A submit with its reply; `submit` is `None` where its parameters cannot be read.
 #[derive(Debug)]
 pub(super) struct Submitted {
@@ -85,7 +88,9 @@ impl World {
                 )
             });
         };
-        let is_lost_block = facts.solves_block && facts.fault() == Some("its upstream is gone");
+        let is_lost_block = refusal == Refusal::UpstreamGone
+            && facts.solves_block
+            && facts.faults().eq([UPSTREAM_GONE]);
         ensure(
             !is_lost_block || self.kept.contains(&facts.hash),
             Invariant::BlockKept,
@@ -106,7 +111,7 @@ impl World {
         facts: &Facts,
         step: &Step,
     ) -> Checked {
-        let fault = facts.fault();
+        let fault = facts.faults().next();
         ensure(
             fault.is_none() && step.refusals.is_empty(),
             Invariant::AcceptedIsGood,
@@ -145,6 +150,11 @@ impl World {
             )
         })?;
         self.check_share(share, &given.dealt, facts)?;
+        if facts.solves_block
+            && let Some(call) = self.sites[*site].present()
+        {
+            call.open_blocks.push(facts.hash);
+        }
         let named = self.sites[*site].present().is_some_and(|call| call.names);
         let name = submit.worker.split_once('.').map(|(_, worker)| worker);
         let told = worker.map(|worker| worker.to_string());
@@ -264,25 +274,24 @@ impl Facts {
         }
     }
 
-    /// Why the share should not have been accepted.
-    fn fault(&self) -> Option<&'static str> {
-        [
+    /// Why the share should not be accepted.
+    fn faults(&self) -> impl Iterator<Item = &'static str> {
+        let rolls_wrongly = self.rolls != Rolls::WithinMask;
+        let ntime_is_wrong = self.ntime_is_too_old || self.ntime_is_too_new;
+        let faults = [
             (self.given.is_none(), "its job is none"),
-            (!self.is_alive, "its upstream is gone"),
+            (!self.is_alive, UPSTREAM_GONE),
             (!self.is_fresh, "it is stale"),
             (!self.is_subscribed, "the miner has not subscribed"),
             (!self.is_authorized, "its worker is not authorized"),
             (!self.has_size, "its extranonce2 has another size"),
-            (
-                self.ntime_is_too_old || self.ntime_is_too_new,
-                "its time is out of range",
-            ),
-            (self.rolls != Rolls::WithinMask, "it rolls what it must not"),
+            (ntime_is_wrong, "its time is out of range"),
+            (rolls_wrongly, "it rolls what it must not"),
             (!self.meets_easiest && !self.is_paid, "it is too easy"),
             (self.is_duplicate, "it was accepted before"),
-        ]
-        .into_iter()
-        .find_map(|(is_true, words)| is_true.then_some(words))
+        ];
+        let true_ones = faults.into_iter().filter(|(is_true, _)| *is_true);
+        true_ones.map(|(_, words)| words)
     }
 }
 

@@ -90,6 +90,7 @@ impl World {
             return Ok(());
         };
         call.end = End::Over;
+        self.lost_blocks.append(&mut call.open_blocks);
         self.trail
             .note(self.now, b"lost", || format!("pool {site}: lost, {words}"));
         self.brain
@@ -106,6 +107,7 @@ impl World {
         let attempt = place.attempt();
         if let Some(call) = place.present() {
             call.end = End::Over;
+            self.lost_blocks.append(&mut call.open_blocks);
             let at = call.to_pool.arrival(self.now, &mut self.random);
             self.queue.put(at, Event::PoolHangUp(site, attempt));
         }
@@ -416,6 +418,9 @@ impl Call {
                 self.view = Some(View::new(id, success, self.fixed_version));
             }
             Message::Mining(message) => {
+                if let Mining::SubmitSharesSuccess(_) | Mining::SubmitSharesError(_) = message {
+                    self.open_blocks.clear();
+                }
                 if let Mining::SetNewPrevHash(_) = message {
                     self.blocks_told += 1;
                 }
