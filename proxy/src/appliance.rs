@@ -225,6 +225,8 @@ pub(crate) fn brain_config(
         worker_difficulties: Vec::new(),
         version_mask: VersionMask::new(config.translation.version_mask),
         extranonce2_size: config.translation.extranonce2_size,
+        channel: config.translation.channel,
+        max_channels: config.limits.max_channels,
         keepalive: config.translation.keepalive,
         worker_names: config.translation.worker_names,
         setup_timeout: config.limits.setup_timeout,

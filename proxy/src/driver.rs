@@ -70,7 +70,7 @@ pub struct Report {
     pub miners: Vec<MinerStatistics>,
 }
 
-/// One of the configured upstreams.
+/// A configured upstream, or behind those a connection of a single account or miner.
 #[derive(Debug)]
 struct Upstream {
     place: Place,
@@ -297,7 +297,11 @@ impl Driver {
                     self.dirty.push(miner);
                 }
                 Output::CloseMiner { miner, .. } => self.close_when_written(miner),
-                Output::Dial { upstream, redirect } => self.dial(upstream, redirect),
+                Output::Dial {
+                    upstream,
+                    configured,
+                    redirect,
+                } => self.dial(upstream, configured, redirect),
                 Output::Send {
                     upstream,
                     message,
@@ -430,10 +434,20 @@ impl Driver {
             .filter(|upstream| Attempt(upstream.attempts) == attempt)
     }
 
-    fn dial(&mut self, id: UpstreamId, redirect: Option<(String, u16)>) {
+    fn dial(&mut self, id: UpstreamId, configured: UpstreamId, redirect: Option<(String, u16)>) {
+        let place = self.upstreams.get(configured.0).map(|it| it.place.clone());
+        let Some(place) = place else { return };
+        if id.0 == self.upstreams.len() {
+            self.upstreams.push(Upstream {
+                place: place.clone(),
+                attempts: 0,
+                link: None,
+            });
+        }
         let Some(upstream) = self.upstreams.get_mut(id.0) else {
             return;
         };
+        upstream.place = place;
         upstream.attempts += 1;
         upstream.link = None;
         let place = Place {

@@ -210,7 +210,8 @@ impl Trial {
             .as_ref()
             .map(|path| Minerd::start(path, &address.to_string()));
         wait_until(LONGEST_SWITCH, || {
-            (farm.stats().jobs >= self.miners as u64).then_some(())
+            // The first job follows at once.
+            (farm.stats().connected >= self.miners as u64).then_some(())
         });
         Stage {
             primary,

@@ -13,6 +13,7 @@ mod appliance {
     mod listeners;
     mod load;
     mod outage;
+    mod own_channels;
     mod real_block;
     mod shares;
     mod signals;

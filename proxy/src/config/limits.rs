@@ -12,6 +12,8 @@ use super::section::{Section, expected, number};
 pub struct Limits {
     /// Miners connected at once, over all listeners; further connections are closed at once.
     pub max_miners: usize,
+    /// Channels of single accounts or miners at once; whoever comes later shares the farm's.
+    pub max_channels: usize,
     /// Limits on miners that are broken or mean harm.
     pub guard: GuardPolicy,
     /// Requests read from a connection within a second; what it sends beyond waits in its socket.
@@ -50,6 +52,8 @@ impl Default for Limits {
         Self {
             // Twice the farm that one small core is meant for; 20,000 x ~3 kB = 60 MB.
             max_miners: 20_000,
+            // Each is a connection to the pool: what a pool takes from one address before it thinks of an attack.
+            max_channels: 1_000,
             guard: GuardPolicy {
                 // Three quarters of max_miners: a farm behind one NAT address fits, and leaves room for others.
                 max_miners_per_address: 15_000,
@@ -116,6 +120,8 @@ impl Limits {
 
     fn read_sizes(&mut self, section: &mut Section<'_, '_>) {
         self.max_miners = section.integer("max_miners", "miners", self.max_miners, 1..=1_000_000);
+        self.max_channels =
+            section.integer("max_channels", "channels", self.max_channels, 1..=100_000);
         let guard = &mut self.guard;
         guard.max_miners_per_address = section.integer(
             "max_miners_per_address",

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use toml::de::DeValue;
+use translate::ChannelMode;
 
 use super::section::{Section, expected};
 
@@ -15,6 +16,8 @@ pub struct Translation {
     pub extranonce2_size: u8,
     /// Longest time without a `mining.notify`: the job is then sent again with a newer ntime.
     pub keepalive: Duration,
+    /// Who shares a channel of the pool.
+    pub channel: ChannelMode,
     /// Whether the pool is told the worker's name with every share, where it knows SV2 ext 0x0002.
     pub worker_names: bool,
 }
@@ -28,6 +31,7 @@ impl Default for Translation {
             extranonce2_size: 4,
             // Half of the 60 s of silence after which firmware reconnects.
             keepalive: Duration::from_secs(30),
+            channel: ChannelMode::Aggregated,
             worker_names: true,
         }
     }
@@ -52,10 +56,23 @@ impl Translation {
                 4..=8,
             ),
             keepalive: section.duration("keepalive", default.keepalive, keepalive),
+            channel: section.read("channel", channel).unwrap_or(default.channel),
             worker_names: section.flag("worker_names", default.worker_names),
         };
         section.finish();
         read
+    }
+}
+
+fn channel(value: &DeValue<'_>) -> Result<ChannelMode, String> {
+    match value.as_str() {
+        Some("aggregated") => Ok(ChannelMode::Aggregated),
+        Some("per-user") => Ok(ChannelMode::PerUser),
+        Some("per-miner") => Ok(ChannelMode::PerMiner),
+        _ => Err(expected(
+            "\"aggregated\", \"per-user\" or \"per-miner\"",
+            value,
+        )),
     }
 }
 

@@ -28,6 +28,10 @@ pub struct Config {
     pub version_mask: VersionMask,
     /// Bytes of extranonce that a miner rolls itself, 4 to 8.
     pub extranonce2_size: u8,
+    /// Who shares a channel.
+    pub channel: ChannelMode,
+    /// Most channels of single accounts or miners; whoever comes later mines on the farm's.
+    pub max_channels: usize,
     /// Longest silence towards a miner; a notify with a new time ends it.
     pub keepalive: Duration,
     /// Whether SV2 ext 0x0002 is asked for, so that the pool sees worker names.
@@ -58,6 +62,19 @@ pub struct Config {
     pub first_slot: u32,
     /// Makes session ids unguessable and pauses uneven; from the system's randomness, once per start.
     pub seed: [u8; 32],
+}
+
+/// Who shares an extended channel of the active upstream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ChannelMode {
+    /// All miners share the farm's.
+    #[default]
+    Aggregated,
+    /// Each account, the part of a user name before its first dot, has one on a connection of its own; `user_identity`
+    /// is the account.
+    PerUser,
+    /// Each miner has one on a connection of its own; `user_identity` is the upstream's user, a dot and the worker.
+    PerMiner,
 }
 
 /// One upstream, as far as the brain is concerned.

@@ -63,6 +63,8 @@ pub enum Limit {
     AddressBanned(u64),
     /// A connection sent more requests per second than are read.
     RequestsPerSecond,
+    /// As many channels of single accounts or miners are open as the operator allows.
+    TooManyChannels(usize),
     /// A connection was closed for what it did, or did not; its label and the words.
     Closed(&'static str, String),
 }
@@ -78,6 +80,7 @@ impl Limit {
             Self::MinerPaused(_) => "invalid-shares-pause",
             Self::AddressBanned(_) => "invalid-shares-ban",
             Self::RequestsPerSecond => "requests-per-second",
+            Self::TooManyChannels(_) => "too-many-channels",
             Self::Closed(label, _) => label,
         }
     }
@@ -109,6 +112,10 @@ impl fmt::Display for Limit {
             ),
             Self::RequestsPerSecond => f.write_str(
                 "a miner sends more than limits.requests_per_second, and is read no faster",
+            ),
+            Self::TooManyChannels(most) => write!(
+                f,
+                "a miner shares the farm's channel: {most} others are open, and limits.max_channels allows no more"
             ),
             Self::Closed(_, words) => write!(f, "a miner was closed: {words}"),
         }

@@ -28,6 +28,7 @@ mod guard;
 mod job;
 mod kept_block;
 mod known;
+mod lane;
 mod miner;
 mod miners;
 mod output;
@@ -45,7 +46,9 @@ mod vardiff;
 mod work;
 mod worker;
 
-pub use config::{Config, DifficultyPolicy, ListenerConfig, ListenerId, UpstreamConfig};
+pub use config::{
+    ChannelMode, Config, DifficultyPolicy, ListenerConfig, ListenerId, UpstreamConfig,
+};
 pub use event::{Event, Severity};
 pub use firmware::{Firmware, Mark, ReconnectForm};
 pub use guard::{GuardPolicy, Limit};

@@ -16,6 +16,7 @@ use crate::ceiling::Flow;
 use crate::config::{Config, ListenerConfig};
 use crate::firmware::Firmware;
 use crate::guard::Conduct;
+use crate::lane::LaneId;
 use crate::refusal::Refusal;
 use crate::session::{Past, Session};
 use crate::share::Terms;
@@ -40,6 +41,9 @@ const MAX_USER: usize = 255;
 pub(crate) struct Miner {
     pub(crate) peer: SocketAddr,
     pub(crate) listener: Arc<ListenerConfig>,
+    /// Whose channel it would work on, and on whose it does.
+    pub(crate) home: LaneId,
+    pub(crate) lane: LaneId,
     pub(crate) connected: Instant,
     pub(crate) last_line: Instant,
     pub(crate) conduct: Conduct,
@@ -107,6 +111,8 @@ impl Miner {
     pub(crate) fn new(now: Instant, peer: SocketAddr, listener: Arc<ListenerConfig>) -> Self {
         Self {
             peer,
+            home: LaneId::FARM,
+            lane: LaneId::FARM,
             connected: now,
             last_line: now,
             conduct: Conduct::new(now),
@@ -191,6 +197,12 @@ impl Miner {
         self.subscription
             .as_ref()
             .map_or("", |subscription| &subscription.user_agent)
+    }
+
+    /// Gives what the pool calls the first worker.
+    pub(crate) fn identity_text(&self) -> String {
+        let first = self.workers.first();
+        first.map_or_else(String::new, |worker| worker.identity.to_string())
     }
 
     /// Finds what the pool calls the worker that submits. In a resumed session that may be the one from before: what

@@ -32,8 +32,11 @@ pub enum Output {
     /// [`Translator::handle_upstream_connected`](crate::Translator::handle_upstream_connected), or
     /// [`handle_upstream_lost`](crate::Translator::handle_upstream_lost) with what went wrong.
     Dial {
-        /// Which.
+        /// Which. One behind the configured upstreams is a connection of a single account or miner; its id may be
+        /// another's once it was hung up on.
         upstream: UpstreamId,
+        /// The configured upstream whose place and authority key it is.
+        configured: UpstreamId,
         /// Where to, when it is not the configured place: the upstream sent `Reconnect`. The authority key stays.
         redirect: Option<(String, u16)>,
     },

@@ -75,6 +75,8 @@ pub struct UpstreamStatistics {
     pub shares_pending: u64,
     /// Present target of the channel, as a difficulty; 0 without a channel.
     pub difficulty: f64,
+    /// Channels of single accounts or miners that are open now, beside the farm's. The counters above hold theirs too.
+    pub own_channels: u64,
 }
 
 /// What is known of one miner.
@@ -109,6 +111,20 @@ impl UpstreamStatistics {
             sent: block.sent,
         }));
         outputs.push_back(Output::KeepBlock(block));
+    }
+
+    /// Adds the counters of another connection to the same upstream.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.channels_opened += other.channels_opened;
+        self.shares_sent += other.shares_sent;
+        self.shares_accepted += other.shares_accepted;
+        self.work_accepted = self.work_accepted.saturating_add(other.work_accepted);
+        self.shares_unanswered += other.shares_unanswered;
+        self.blocks_kept += other.blocks_kept;
+        self.shares_pending += other.shares_pending;
+        for (code, count) in &other.shares_rejected {
+            *self.shares_rejected.entry(code.clone()).or_default() += count;
+        }
     }
 
     /// Counts a refusal by the pool; what it may name is bounded.

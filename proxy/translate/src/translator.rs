@@ -6,11 +6,13 @@
 //! | shares: judged, counted, sent on | `translator/shares.rs` |
 //! | limits on miners: refused, paused, banned | `translator/guarding.rs` |
 //! | jobs and difficulties on their way to miners | `translator/dealing.rs` |
+//! | channels of single accounts or miners | `translator/own_channels.rs` |
 //! | the look at all miners once a second | `translator/oversight.rs` |
 
 mod dealing;
 mod guarding;
 mod oversight;
+mod own_channels;
 mod requests;
 mod shares;
 
@@ -29,6 +31,7 @@ use crate::duplicates::Duplicates;
 use crate::event::Event;
 use crate::guard::{Guard, Limit};
 use crate::known::KnownDifficulties;
+use crate::lane::Lanes;
 use crate::miner::{Miner, Reply};
 use crate::miners::{MinerId, Miners};
 use crate::output::{CloseReason, Output};
@@ -37,7 +40,7 @@ use crate::session::Sessions;
 use crate::statistics::{MinerStatistics, Statistics};
 use crate::upstream::{Demand, News, Outputs, UpstreamId};
 use crate::upstreams::Upstreams;
-use crate::work::Works;
+use crate::work::{WorkIds, Works};
 
 /// Translates between Sv1 miners and Sv2 upstreams; see the crate's description.
 #[derive(Debug)]
@@ -50,13 +53,17 @@ pub struct Translator {
     guard: Guard,
     sessions: Sessions,
     upstreams: Upstreams,
+    /// What the farm's miners work on.
     works: Works,
-    /// The hardest difficulty at which the newest job loses nothing.
-    ceiling: Option<Difficulty>,
     /// Shares that go upstream.
     flow: Flow,
+    work_ids: WorkIds,
+    /// Accounts or miners with channels of their own.
+    lanes: Lanes,
     /// Counts jobs, so that slots rest until theirs is gone.
     job_serial: u64,
+    /// When it last counted.
+    job_serial_since: Instant,
     /// Solved blocks that were kept because their upstream was gone.
     kept_blocks: Duplicates,
     /// Lines of SV1 mining.set_difficulty, one per power of two in use.
@@ -95,9 +102,11 @@ impl Translator {
             guard: Guard::new(now, config.guard, config.max_miners),
             sessions: Sessions::new(config.first_slot, config.seed, config.max_miners),
             works: Works::default(),
-            ceiling: None,
             flow: Flow::of_farm(now),
+            work_ids: WorkIds::default(),
+            lanes: Lanes::new(config.max_channels),
             job_serial: 0,
+            job_serial_since: now,
             kept_blocks: Duplicates::default(),
             difficulty_lines: HashMap::new(),
             next_tick: now + oversight::TICK,
@@ -239,20 +248,31 @@ impl Translator {
 
     /// Takes the body's word that an upstream's connection ended or could not be made; `words` say why. A connection
     /// that we hung up on has ended already.
-    pub fn handle_upstream_lost(&mut self, now: Instant, upstream: UpstreamId, words: String) {
-        if let Some(upstream) = self.upstreams.get_mut(upstream) {
+    pub fn handle_upstream_lost(&mut self, now: Instant, id: UpstreamId, words: String) {
+        if let Some(upstream) = self.upstreams.get_mut(id) {
             upstream.handle_lost(now, words, &mut self.outputs);
         }
-        self.choose_upstream(now);
+        match self.upstreams.lane(id) {
+            Some(_) => self.handle_own_timeout(now),
+            None => self.choose_upstream(now),
+        }
     }
 
     /// Takes a message of an upstream.
     pub fn handle_message(&mut self, now: Instant, id: UpstreamId, message: Message) {
-        let demand = self.upstreams.demand_of(id, self.demand);
+        let lane = self.upstreams.lane(id);
+        let demand = match lane.and_then(|lane| self.lanes.get(lane)) {
+            Some(lane) => lane.demand,
+            None => self.upstreams.demand_of(id, self.demand),
+        };
         let Some(upstream) = self.upstreams.get_mut(id) else {
             return;
         };
-        match upstream.handle_message(now, message, demand, &mut self.outputs) {
+        let news = upstream.handle_message(now, message, demand, &mut self.outputs);
+        if let Some(lane) = lane {
+            return self.take_own_news(now, (lane, id), news);
+        }
+        match news {
             News::Job(job) if self.upstreams.active() == Some(id) => self.take_job(now, job),
             News::Job(_) | News::Nothing => self.choose_upstream(now),
             News::Opened => self.announce(now),
@@ -264,6 +284,7 @@ impl Translator {
         let demand = self.demand;
         self.upstreams
             .handle_timeout(now, demand, &mut self.outputs);
+        self.handle_own_timeout(now);
         self.keep_alive(now);
         if now >= self.next_tick {
             self.next_tick = now + oversight::TICK;
@@ -282,7 +303,8 @@ impl Translator {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let upstreams = self.upstreams.timeout();
-        let tick = (self.miners.len() > 0).then_some(self.next_tick);
+        let busy = self.miners.len() > 0 || !(self.lanes.is_empty() || self.stopping);
+        let tick = busy.then_some(self.next_tick);
         let keepalive = self.keepalive_due();
         [upstreams, tick, keepalive].into_iter().flatten().min()
     }
@@ -303,8 +325,10 @@ impl Translator {
         let mut statistics = self.statistics.clone();
         statistics.miners = self.miners.len() as u64;
         statistics.miners_mining = self.mining;
-        statistics.hashrate = self.demand.hashrate.to_f64();
-        statistics.upstreams = self.upstreams.statistics().cloned().collect();
+        let lanes = self.lanes.iter().filter(|(_, lane)| lane.serves);
+        let lanes = lanes.map(|(_, lane)| lane.demand.hashrate.to_f64());
+        statistics.hashrate = self.demand.hashrate.to_f64() + lanes.sum::<f64>();
+        statistics.upstreams = self.upstreams.statistics().collect();
         statistics
     }
 
@@ -332,6 +356,7 @@ impl Translator {
         if let Some(difficulty) = miner.learnt() {
             self.known.note(miner.worker_name(), difficulty);
         }
+        self.lanes.leave(now, miner.home, id);
         if let Some((session, past)) = miner.end_session() {
             self.sessions.leave(now, session, past, self.job_serial);
         }

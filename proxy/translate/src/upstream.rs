@@ -102,6 +102,8 @@ pub(crate) struct Demand {
 #[derive(Debug)]
 pub(crate) struct Upstream {
     id: UpstreamId,
+    /// Whose place and key it has: itself, but for the connection of a lane.
+    configured: UpstreamId,
     config: UpstreamConfig,
     asks_worker_names: bool,
     /// Bytes for slot and extranonce2: what is asked for, and what a channel must give.
@@ -136,6 +138,7 @@ impl Upstream {
         let needed = SLOT_SIZE + u16::from(all.extranonce2_size);
         Self {
             id,
+            configured: id,
             config: config.clone(),
             asks_worker_names: all.worker_names,
             extranonce_size: needed,
@@ -161,6 +164,17 @@ impl Upstream {
                 ..Default::default()
             },
         }
+    }
+
+    /// Makes this a lane's connection to a configured upstream, with connections numbered from here on.
+    pub(crate) fn become_own(&mut self, configured: UpstreamId, connections: u64) {
+        self.configured = configured;
+        self.connections = connections;
+    }
+
+    /// Tells whether the channel is on its way: dialled or asked for.
+    pub(crate) fn is_opening(&self) -> bool {
+        !self.is_waiting() && self.channel().is_none()
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -211,6 +225,13 @@ impl Upstream {
         let since = self.channel().and_then(Channel::working_since);
         !self.is_late()
             && since.is_some_and(|since| now.saturating_duration_since(since) >= HEALTHY_AFTER)
+    }
+
+    /// Tells whether a preferred upstream takes the miners: once it is healthy, or at once where it never failed, so
+    /// that a start is no race.
+    pub(crate) fn takes_miners(&self, now: Instant) -> bool {
+        let never_failed = self.connections == 1 && self.statistics.blocks_late == 0;
+        (never_failed && self.works()) || self.is_healthy(now)
     }
 
     /// Gives the open channel.
@@ -280,6 +301,7 @@ impl Upstream {
         self.place = redirect.clone().unwrap_or_else(configured);
         outputs.push_back(Output::Dial {
             upstream: self.id,
+            configured: self.configured,
             redirect,
         });
     }
@@ -426,10 +448,13 @@ impl Upstream {
         self.watch(now, outputs);
     }
 
-    /// Ends the channel in an orderly way, for good: we stop.
-    pub(crate) fn stop(&mut self, outputs: &mut Outputs) {
+    /// Ends the channel in an orderly way, for good.
+    pub(crate) fn stop(&mut self, reason: Fault, outputs: &mut Outputs) {
         if let State::Open(channel) = &self.state {
-            let reason_code = Str0_255::truncated("proxy-stopped");
+            let reason_code = Str0_255::truncated(match reason {
+                Fault::Stopping => "proxy-stopped",
+                _ => "not-needed",
+            });
             let message = CloseChannel {
                 channel_id: channel.id(),
                 reason_code,
@@ -439,7 +464,7 @@ impl Upstream {
         if !self.is_waiting() {
             outputs.push_back(Output::HangUp {
                 upstream: self.id,
-                reason: Fault::Stopping,
+                reason,
             });
         }
         self.end_channel(outputs);

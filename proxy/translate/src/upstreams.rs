@@ -5,10 +5,11 @@
 //! hashrate. Further upstreams are dialled only while fewer than two of those before them are connected.
 //!
 //! When the active upstream is lost, the most preferred one that has a job takes its place at once. A preferred
-//! upstream that comes back gets the miners back once it has been healthy for a while. One that misses a block loses them
-//! to an upstream that does not, see `upstreams/lateness.rs`.
+//! upstream that comes back gets the miners back once it has been healthy for a while; one that never failed, at once.
+//! One that misses a block loses them to an upstream that does not, see `upstreams/lateness.rs`.
 
 mod lateness;
+mod own;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,10 +18,12 @@ use sv2::bitcoin::Hashrate;
 
 use crate::config::Config;
 use crate::job::Job;
+use crate::lane::LaneId;
 use crate::statistics::UpstreamStatistics;
-use crate::upstream::{Demand, Outputs, Upstream, UpstreamId};
+use crate::upstream::{Demand, Fault, Outputs, Upstream, UpstreamId};
 
 use self::lateness::Votes;
+use self::own::OwnChannels;
 
 /// Connections held: the active upstream's and a warm one.
 const CONNECTIONS: usize = 2;
@@ -31,6 +34,8 @@ pub(crate) struct Upstreams {
     all: Vec<Upstream>,
     active: Option<UpstreamId>,
     votes: Votes,
+    /// Connections of single accounts or miners.
+    own: OwnChannels,
 }
 
 impl Upstreams {
@@ -44,15 +49,19 @@ impl Upstreams {
             all: all.collect(),
             active: None,
             votes: Votes::new(config.upstream_block_grace, config.upstreams.len()),
+            own: OwnChannels::new(config, seed),
         }
     }
 
     pub(crate) fn get(&self, id: UpstreamId) -> Option<&Upstream> {
-        self.all.get(id.0)
+        self.all.get(id.0).or_else(|| self.own.get(id))
     }
 
     pub(crate) fn get_mut(&mut self, id: UpstreamId) -> Option<&mut Upstream> {
-        self.all.get_mut(id.0)
+        match self.all.get_mut(id.0) {
+            Some(upstream) => Some(upstream),
+            None => self.own.get_mut(id),
+        }
     }
 
     /// Tells whose jobs the miners work on; `None` while nobody would take a share.
@@ -68,7 +77,7 @@ impl Upstreams {
             Some(active) => {
                 let active = active.id();
                 let mut preferred = self.all.iter_mut().take(active.0);
-                let back = preferred.find(|upstream| upstream.is_healthy(now));
+                let back = preferred.find(|upstream| upstream.takes_miners(now));
                 let back = back.and_then(|it| it.is_awake(now, outputs).then(|| it.id()));
                 Some(back.unwrap_or(active))
             }
@@ -102,6 +111,63 @@ impl Upstreams {
         }
     }
 
+    /// Does what is due on the connections of lanes.
+    pub(crate) fn handle_own_timeout(
+        &mut self,
+        now: Instant,
+        demand: impl Fn(LaneId) -> Option<Demand>,
+        outputs: &mut Outputs,
+    ) {
+        self.own.handle_timeout(now, demand, outputs);
+    }
+
+    /// Tells whose channel a connection is for; `None` where it is the farm's.
+    pub(crate) fn lane(&self, id: UpstreamId) -> Option<LaneId> {
+        self.own.lane(id)
+    }
+
+    /// Opens a channel for a lane at the active upstream, where it has work and no other is being opened.
+    pub(crate) fn open_own(
+        &mut self,
+        now: Instant,
+        lane: (LaneId, &str),
+        config: &Config,
+    ) -> Option<UpstreamId> {
+        let active = self.active?;
+        let works = self.get(active).is_some_and(Upstream::works);
+        let configured = config.upstreams.get(active.0).filter(|_| works)?;
+        (!self.own.is_opening()).then(|| self.own.add(now, (active, configured), lane, config))
+    }
+
+    /// Lets the channels of lanes retire that are not at the active upstream; tells whether a connection is such.
+    pub(crate) fn retire_own(&mut self, now: Instant) {
+        if let Some(active) = self.active {
+            self.own.retire(now, |configured, _| configured != active);
+        }
+    }
+
+    /// Tells whether a connection of a lane's goes to the upstream that the farm mines at.
+    pub(crate) fn is_own_at_active(&self, id: UpstreamId) -> bool {
+        self.active.is_none() || self.own.configured(id) == self.active
+    }
+
+    /// Lets the channel of a lane that nobody needs retire.
+    pub(crate) fn desert(&mut self, now: Instant, id: UpstreamId) {
+        if let Some(deserted) = self.own.lane(id) {
+            self.own.retire(now, |_, lane| lane == deserted);
+        }
+    }
+
+    /// Tells every upstream of its lane's miners where that is due.
+    pub(crate) fn announce_own(
+        &mut self,
+        now: Instant,
+        demand: impl Fn(LaneId) -> Option<Demand>,
+        outputs: &mut Outputs,
+    ) {
+        self.own.announce(now, demand, outputs);
+    }
+
     /// Tells when [`handle_timeout`](Self::handle_timeout) or [`announce`](Self::announce) has something to do.
     pub(crate) fn timeout(&self) -> Option<Instant> {
         let mut connections = 0;
@@ -110,7 +176,8 @@ impl Upstreams {
             connections += usize::from(!upstream.is_waiting());
             upstream.timeout().filter(|_| !spare)
         });
-        timeouts.chain(self.lateness_due()).min()
+        let others = self.lateness_due().into_iter().chain(self.own.timeouts());
+        timeouts.chain(others).min()
     }
 
     /// Tells every upstream of the farm where that is due.
@@ -130,12 +197,17 @@ impl Upstreams {
     pub(crate) fn stop(&mut self, outputs: &mut Outputs) {
         self.active = None;
         for upstream in &mut self.all {
-            upstream.stop(outputs);
+            upstream.stop(Fault::Stopping, outputs);
         }
+        self.own.stop(outputs);
     }
 
-    pub(crate) fn statistics(&self) -> impl Iterator<Item = &UpstreamStatistics> {
-        self.all.iter().map(|upstream| &upstream.statistics)
+    pub(crate) fn statistics(&self) -> impl Iterator<Item = UpstreamStatistics> {
+        self.all.iter().map(|upstream| {
+            let mut statistics = upstream.statistics.clone();
+            self.own.add_to(upstream.id(), &mut statistics);
+            statistics
+        })
     }
 }
 

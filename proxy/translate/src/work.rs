@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sv1::{JobId, NotifyParts};
+use sv2::bitcoin::Difficulty;
 
+use crate::ceiling;
 use crate::job::Job;
 
 /// Jobs that shares may still refer to. A pool deals one every half minute, so this is a working day without a
@@ -58,18 +60,27 @@ pub(crate) struct Work {
     pub(crate) job: Arc<Job>,
     pub(crate) notify: Arc<Notify>,
     pub(crate) made: Instant,
+    /// The hardest difficulty at which no share is lost that the pool pays for.
+    pub(crate) ceiling: Difficulty,
     ntime: u32,
 }
 
-/// What a share's job id refers to.
-#[derive(Debug)]
-pub(crate) enum Found<'a> {
-    /// A job that may still count.
-    Job(WorkId, &'a Arc<Job>),
-    /// A job of an earlier block.
-    Stale,
-    /// No job of ours.
-    Unknown,
+/// Counts notifies over all channels, so that no id is used twice and a later notify has the greater id.
+#[derive(Debug, Default)]
+pub(crate) struct WorkIds(u64);
+
+impl WorkIds {
+    fn next(&mut self) -> WorkId {
+        let id = WorkId(self.0);
+        self.0 += 1;
+        id
+    }
+
+    /// Tells which notify a share's job id refers to; `None` where it is none of ours.
+    pub(crate) fn find(&self, id: &JobId) -> Option<WorkId> {
+        let number = id.as_number().filter(|number| *number < self.0);
+        number.map(WorkId)
+    }
 }
 
 /// Consecutive ids of one job.
@@ -88,7 +99,6 @@ pub(crate) struct Works {
     /// In the order of their ids. A job that got many ids still takes one place, so that no number of keepalives and
     /// new difficulties drives out what others work on.
     spans: VecDeque<Span>,
-    next: u64,
 }
 
 impl Works {
@@ -97,18 +107,18 @@ impl Works {
     }
 
     /// Makes work of a job under a fresh id.
-    pub(crate) fn make(&mut self, now: Instant, job: Arc<Job>) -> &Work {
-        let id = self.next;
-        self.next += 1;
+    pub(crate) fn make(&mut self, now: Instant, job: Arc<Job>, ids: &mut WorkIds) -> &Work {
+        let id = ids.next();
         match self.spans.back_mut() {
-            Some(span) if Arc::ptr_eq(&span.job, &job) => span.end = self.next,
-            _ => self.begin_span(id, &job),
+            // Ids in between are another channel's.
+            Some(span) if Arc::ptr_eq(&span.job, &job) && span.end == id.0 => span.end += 1,
+            _ => self.begin_span(id.0, &job),
         }
-        let id = WorkId(id);
         let ntime = self.next_ntime(&job, now);
         let notify = Arc::new(build(&job, id, ntime));
         self.newest.insert(Work {
             id,
+            ceiling: ceiling::of_target(job.target),
             job,
             notify,
             made: now,
@@ -129,7 +139,7 @@ impl Works {
         }
         self.spans.push_back(Span {
             first: id,
-            end: self.next,
+            end: id + 1,
             job: Arc::clone(job),
         });
     }
@@ -145,13 +155,11 @@ impl Works {
         }
     }
 
-    pub(crate) fn find(&self, id: &JobId) -> Found<'_> {
-        let Some(number) = id.as_number().filter(|number| *number < self.next) else {
-            return Found::Unknown;
-        };
-        let place = self.spans.partition_point(|span| span.end <= number);
-        let span = self.spans.get(place).filter(|span| span.first <= number);
-        span.map_or(Found::Stale, |span| Found::Job(WorkId(number), &span.job))
+    /// Gives the job of a notify; `None` where it is of an earlier block, or another channel's.
+    pub(crate) fn find(&self, id: WorkId) -> Option<&Arc<Job>> {
+        let place = self.spans.partition_point(|span| span.end <= id.0);
+        let span = self.spans.get(place).filter(|span| span.first <= id.0);
+        span.map(|span| &span.job)
     }
 }
 

@@ -371,7 +371,9 @@ impl World {
             match output {
                 Output::Deliver { miner, delivery } => self.deliver(miner, delivery)?,
                 Output::CloseMiner { miner, reason } => self.close(miner, &reason)?,
-                Output::Dial { upstream, redirect } => self.dial(upstream.0, redirect.as_ref())?,
+                Output::Dial {
+                    upstream, redirect, ..
+                } => self.dial(upstream.0, redirect.as_ref())?,
                 Output::Send {
                     upstream,
                     message,
@@ -582,6 +584,8 @@ fn config(random: &mut Random, size: usize, upstreams: usize) -> Config {
     let mut seed = [0; 32];
     seed.copy_from_slice(&random.bytes(32));
     Config {
+        channel: translate::ChannelMode::Aggregated,
+        max_channels: 0,
         upstreams: (0..upstreams).map(name).collect(),
         difficulty: DifficultyPolicy {
             shares_per_minute: random.between(6.0, 20.0),

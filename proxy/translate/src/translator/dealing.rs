@@ -7,12 +7,13 @@ use sv1::notification;
 use sv2::bitcoin::Difficulty;
 
 use super::Translator;
-use crate::ceiling;
 use crate::event::Event;
 use crate::job::Job;
+use crate::lane::LaneId;
+use crate::miner::Miner;
 use crate::miners::MinerId;
 use crate::output::{Delivery, Output};
-use crate::upstream::{Upstream, UpstreamId};
+use crate::upstream::{Outputs, Upstream, UpstreamId};
 use crate::work::{Work, WorkId};
 
 /// Work for single miners (a new difficulty) is shared with all that need some within this time.
@@ -32,11 +33,16 @@ impl Translator {
         let (tip, id) = (job.tip, job.connection.upstream);
         // However short it may be: the look at all miners would miss what lasts less than a second.
         self.outage_since = None;
-        self.job_serial += 1;
+        self.advance_job_serial(now);
         self.statistics.jobs += 1;
-        self.ceiling = Some(ceiling::of_target(job.target));
-        let work = self.works.make(now, job).id;
-        self.raise_waiting(now, work);
+        let (work, ceiling) = {
+            let work = self.works.make(now, job, &mut self.work_ids);
+            (work.id, work.ceiling)
+        };
+        let miners = self.miners.iter_mut().map(|(_, miner)| miner);
+        for miner in miners.filter(|miner| miner.lane == LaneId::FARM) {
+            raise_waiting(now, miner, (work, ceiling), &mut self.outputs);
+        }
         if clean_jobs {
             self.guard.note_clean_work(now);
         }
@@ -58,33 +64,24 @@ impl Translator {
         });
     }
 
-    /// Gives the hardest difficulty that measuring may lead to now; `None` where there is no such bound.
-    pub(super) fn ceiling_at(&self, now: Instant) -> Option<Difficulty> {
-        self.ceiling.filter(|_| !self.flow.is_over(now))
+    /// Gives the hardest difficulty that measuring may lead to for a miner now; `None` where there is no such bound.
+    pub(super) fn ceiling_at(&self, now: Instant, id: MinerId) -> Option<Difficulty> {
+        let newest = self.newest_for(id).filter(|_| !self.flow.is_over(now));
+        newest.map(|work| work.ceiling)
     }
 
-    /// Raises the miners that waited for a job with a harder target, from `work` on, which is about to go out.
-    fn raise_waiting(&mut self, now: Instant, work: WorkId) {
-        let Some(ceiling) = self.ceiling else { return };
-        for (_, miner) in self.miners.iter_mut() {
-            let Some(raise) = miner.waiting_raise.filter(|_| miner.last_work.is_some()) else {
-                continue;
-            };
-            let from = miner.assigned.difficulty();
-            let to = miner.clamp(raise.min(ceiling));
-            if to <= from {
-                continue;
-            }
-            miner.vardiff.pass(now, from);
-            miner.assigned.change(to, work);
-            miner.waiting_raise = Some(raise).filter(|raise| *raise > to);
-            let worker = miner.worker_name().to_owned();
-            self.outputs
-                .push_back(Output::Event(Event::DifficultyChanged { worker, from, to }));
+    /// Lets slots rest until the farm and every lane have had another job since their miner left.
+    fn advance_job_serial(&mut self, now: Instant) {
+        let since = self.job_serial_since;
+        let renewed = |work: &Work| work.job.active_since >= since;
+        let mut lanes = self.lanes.iter().filter(|(_, lane)| lane.serves);
+        if lanes.all(|(_, lane)| lane.works.newest().is_some_and(renewed)) {
+            self.job_serial += 1;
+            self.job_serial_since = now;
         }
     }
 
-    fn upstream_name(&self, id: UpstreamId) -> String {
+    pub(super) fn upstream_name(&self, id: UpstreamId) -> String {
         let upstream = self.upstreams.get(id);
         upstream.map_or("", Upstream::name).to_owned()
     }
@@ -92,8 +89,10 @@ impl Translator {
     /// Moves the miners to another upstream where theirs is gone or a preferred one is back.
     pub(super) fn choose_upstream(&mut self, now: Instant) {
         if let Some(job) = self.upstreams.choose(now, &mut self.outputs) {
+            self.retire_own_channels(now);
             self.take_job(now, job);
             self.announce(now);
+            self.open_own_channel(now);
         }
     }
 
@@ -105,20 +104,41 @@ impl Translator {
         };
         let mut order = std::mem::take(&mut self.fan_out);
         order.clear();
-        let mining = self.miners.iter().filter(|(_, miner)| miner.is_mining());
+        let ours = |miner: &Miner| miner.is_mining() && miner.lane == LaneId::FARM;
+        let mining = self.miners.iter().filter(|(_, miner)| ours(miner));
         order.extend(mining.map(|(id, miner)| (miner.assigned.difficulty(), id)));
-        order.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
-        for (_, id) in &order {
-            self.deliver(now, *id, &work, clean_jobs);
-        }
-        let count = order.len();
+        let count = self.deliver_in_order(now, &mut order, &work, clean_jobs);
         self.fan_out = order;
         count
     }
 
+    /// Hands work to miners, those with the most hashrate first; gives how many.
+    pub(super) fn deliver_in_order(
+        &mut self,
+        now: Instant,
+        order: &mut [(Difficulty, MinerId)],
+        work: &Work,
+        clean_jobs: bool,
+    ) -> usize {
+        order.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
+        for (_, id) in order.iter() {
+            self.deliver(now, *id, work, clean_jobs);
+        }
+        order.len()
+    }
+
+    /// Gives the newest work of the channel that a miner works on.
+    fn newest_for(&self, id: MinerId) -> Option<&Work> {
+        let miner = self.miners.get(id)?;
+        match self.lanes.get(miner.lane) {
+            Some(lane) => lane.works.newest(),
+            None => self.works.newest(),
+        }
+    }
+
     /// Hands a miner its first work: whatever it knew before is void.
     pub(super) fn deliver_first(&mut self, now: Instant, id: MinerId) {
-        if let Some(work) = self.works.newest().cloned() {
+        if let Some(work) = self.newest_for(id).cloned() {
             self.deliver(now, id, &work, true);
         }
     }
@@ -126,7 +146,7 @@ impl Translator {
     /// Hands a miner that resumes its session work under an id that it has not seen, and with a later time: firmware
     /// that begins its search anew would only find again what it found before.
     pub(super) fn deliver_anew(&mut self, now: Instant, id: MinerId, seen: WorkId) {
-        if let Some(work) = self.fresh_work(now, seen) {
+        if let Some(work) = self.fresh_work(now, id, seen) {
             self.deliver(now, id, &work, true);
         }
     }
@@ -184,7 +204,7 @@ impl Translator {
         };
         let worker = miner.worker_name().to_owned();
         miner.vardiff.pass(now, from);
-        let Some(work) = self.fresh_work(now, seen) else {
+        let Some(work) = self.fresh_work(now, id, seen) else {
             return;
         };
         if let Some(miner) = self.miners.get_mut(id) {
@@ -199,13 +219,15 @@ impl Translator {
     }
 
     /// Gives work that the miner has not seen; made anew where the newest is too old to share or known to it.
-    fn fresh_work(&mut self, now: Instant, seen: WorkId) -> Option<Work> {
-        let newest = self.works.newest()?;
+    fn fresh_work(&mut self, now: Instant, id: MinerId, seen: WorkId) -> Option<Work> {
+        let lane = self.lanes.get_mut(self.miners.get(id)?.lane);
+        let works = lane.map_or(&mut self.works, |lane| &mut lane.works);
+        let newest = works.newest()?;
         if seen < newest.id && now.saturating_duration_since(newest.made) < SHARED_WORK {
             return Some(newest.clone());
         }
         let job = Arc::clone(&newest.job);
-        Some(self.works.make(now, job).clone())
+        Some(works.make(now, job, &mut self.work_ids).clone())
     }
 
     pub(super) fn keepalive_due(&self) -> Option<Instant> {
@@ -223,8 +245,30 @@ impl Translator {
             return;
         };
         let job = Arc::clone(&newest.job);
-        self.works.make(now, job);
+        self.works.make(now, job, &mut self.work_ids);
         self.statistics.keepalives += 1;
         self.fan_out(now, false);
     }
+}
+
+/// Raises a miner that waited for a job with a harder target, from the work on that is about to go out.
+pub(super) fn raise_waiting(
+    now: Instant,
+    miner: &mut Miner,
+    (work, ceiling): (WorkId, Difficulty),
+    outputs: &mut Outputs,
+) {
+    let Some(raise) = miner.waiting_raise.filter(|_| miner.last_work.is_some()) else {
+        return;
+    };
+    let from = miner.assigned.difficulty();
+    let to = miner.clamp(raise.min(ceiling));
+    if to <= from {
+        return;
+    }
+    miner.vardiff.pass(now, from);
+    miner.assigned.change(to, work);
+    miner.waiting_raise = Some(raise).filter(|raise| *raise > to);
+    let worker = miner.worker_name().to_owned();
+    outputs.push_back(Output::Event(Event::DifficultyChanged { worker, from, to }));
 }

@@ -6,10 +6,12 @@ use sv2::bitcoin::{Difficulty, Hashrate, Target};
 
 use super::Translator;
 use crate::config::{Config, DifficultyPolicy};
+use crate::lane::LaneId;
 use crate::miner::{HASHES_PER_DIFFICULTY, Miner};
 use crate::miners::MinerId;
 use crate::output::CloseReason;
 use crate::upstream::Demand;
+use crate::work::Works;
 
 /// How often miners are looked over: difficulty, time limits, hashrate.
 pub(super) const TICK: Duration = Duration::from_secs(1);
@@ -28,7 +30,9 @@ impl Translator {
         };
         let outage = self.outage_since.zip(self.config.release_after);
         let (mut hashrate, mut hardest) = (0.0, None);
-        let ceiling = self.ceiling_at(now);
+        let bounded = !self.flow.is_over(now);
+        let ceiling = |works: &Works| works.newest().map(|work| work.ceiling);
+        let farms = ceiling(&self.works);
         let mut wishes = Vec::new();
         let mut changes = Vec::new();
         let mut closing = Vec::new();
@@ -43,17 +47,23 @@ impl Translator {
             }
             match measuring {
                 true => {
+                    let own = self.lanes.get(miner.lane);
+                    let ceiling = own.map_or(farms, |lane| ceiling(&lane.works));
+                    let ceiling = ceiling.filter(|_| bounded);
                     let change = miner.measured_change(now, ceiling);
                     changes.extend(change.map(|difficulty| (id, difficulty)));
                 }
                 false => miner.vardiff.skip(now),
             }
             miner.estimate_hashrate();
-            hashrate += miner.hashrate;
-            hardest = hardest.max(Some(miner.fitting()));
+            if miner.lane == LaneId::FARM {
+                hashrate += miner.hashrate;
+                hardest = hardest.max(Some(miner.fitting()));
+            }
             wishes.extend(miner.take_waiting_wish().map(|wish| (id, wish)));
         }
         self.demand = demand(&policy, hashrate, hardest);
+        self.look_over_lanes(now);
         for (id, difficulty) in changes {
             self.change_difficulty(now, id, difficulty);
         }
@@ -82,6 +92,7 @@ impl Translator {
     pub(super) fn announce(&mut self, now: Instant) {
         let demand = self.demand;
         self.upstreams.announce(now, demand, &mut self.outputs);
+        self.announce_lanes(now);
     }
 }
 

@@ -64,7 +64,8 @@ impl Translator {
     }
 
     fn start_miner(&mut self, now: Instant, id: MinerId) {
-        let ceiling = self.ceiling_at(now);
+        self.join_lane(now, id);
+        let ceiling = self.ceiling_at(now, id);
         let Some(miner) = self.miners.get_mut(id) else {
             return;
         };
@@ -90,6 +91,7 @@ impl Translator {
             None => self.deliver_first(now, id),
         }
         self.begin_demand(now, id);
+        self.open_own_channel(now);
     }
 
     /// Follows a miner's wish for a difficulty, as far as the operator allows.

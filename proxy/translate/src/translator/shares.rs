@@ -14,7 +14,6 @@ use crate::output::Output;
 use crate::refusal::Refusal;
 use crate::share::{self, GoodShare};
 use crate::slot::Slot;
-use crate::work::Found;
 
 impl Translator {
     pub(super) fn handle_submit(
@@ -53,11 +52,13 @@ impl Translator {
         }
         let terms = miner.terms(&self.config)?;
         miner.identity(&submit.worker)?;
-        let (work, job) = match self.works.find(&submit.job_id) {
-            Found::Job(work, job) => (work, job),
-            Found::Stale => return Err(Refusal::Stale),
-            Found::Unknown => return Err(Refusal::UnknownJob),
-        };
+        let work = self.work_ids.find(&submit.job_id);
+        let work = work.ok_or(Refusal::UnknownJob)?;
+        // A miner with a channel of its own had the farm's work before, and shares may be under way.
+        let own = self.lanes.get(miner.home);
+        let own = own.and_then(|lane| lane.works.find(work));
+        let job = own.or_else(|| self.works.find(work));
+        let job = job.ok_or(Refusal::Stale)?;
         let upstream = self.upstreams.get_mut(job.connection.upstream);
         let channel = upstream.and_then(|upstream| upstream.channel_of(job.connection));
         let Some((channel, _)) = channel else {
@@ -165,7 +166,7 @@ impl Translator {
         if share.for_upstream {
             self.flow.note(now);
         }
-        let ceiling = self.ceiling_at(now);
+        let ceiling = self.ceiling_at(now, id);
         let Some(miner) = self.miners.get_mut(id) else {
             return;
         };

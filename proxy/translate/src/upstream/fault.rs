@@ -59,6 +59,9 @@ pub enum Fault {
     /// The server did what it must not do now.
     #[error("broke the protocol: {0}")]
     Violation(#[from] Violation),
+    /// Its miners left, or the farm moved to another upstream.
+    #[error("no miner works on this channel any more")]
+    NotNeeded,
     /// We are going down.
     #[error("the proxy stops")]
     Stopping,

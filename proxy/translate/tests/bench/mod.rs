@@ -20,8 +20,8 @@ use sv2::bitcoin::{Difficulty, VersionMask};
 use sv2::message::Message;
 use sv2::tlv::UserIdentity;
 use translate::{
-    CloseReason, Config, DifficultyPolicy, Event, Fault, GuardPolicy, KeptBlock, ListenerId,
-    MinerId, Output, Statistics, Translator, UpstreamConfig, UpstreamId,
+    ChannelMode, CloseReason, Config, DifficultyPolicy, Event, Fault, GuardPolicy, KeptBlock,
+    ListenerId, MinerId, Output, Statistics, Translator, UpstreamConfig, UpstreamId,
 };
 
 pub use hashing::{Found, grind, grind_where, hash_of};
@@ -50,6 +50,8 @@ pub fn config() -> Config {
         worker_difficulties: Vec::new(),
         version_mask: VersionMask::BIP_0320,
         extranonce2_size: 4,
+        channel: ChannelMode::Aggregated,
+        max_channels: 100,
         keepalive: Duration::from_secs(30),
         worker_names: true,
         setup_timeout: Duration::from_secs(60),
@@ -358,7 +360,15 @@ impl Bench {
                         .for_each(|line| self.rigs[place].hear(line));
                 }
                 Output::CloseMiner { miner, reason } => self.rig(miner).closed = Some(reason),
-                Output::Dial { upstream, redirect } => self.pools[upstream.0].dial(redirect),
+                Output::Dial {
+                    upstream, redirect, ..
+                } => {
+                    // Those behind the configured ones are of single accounts or miners.
+                    for index in self.pools.len()..=upstream.0 {
+                        self.pools.push(Pool::new(index));
+                    }
+                    self.pools[upstream.0].dial(redirect);
+                }
                 Output::Send {
                     upstream,
                     message,

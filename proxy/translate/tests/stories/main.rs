@@ -24,6 +24,7 @@ mod jobs;
 mod late_block;
 mod limits;
 mod outages;
+mod own_channels;
 mod properties;
 mod sessions;
 mod set_up;

@@ -354,6 +354,23 @@ fn a_job_that_miners_left_and_came_back_to_is_still_the_same_job() {
 }
 
 #[test]
+fn at_the_start_a_preferred_upstream_that_is_slower_gets_the_miners_as_soon_as_it_has_work() {
+    let mut bench = Bench::new(Config {
+        upstreams: vec![upstream("primary", 0), upstream("backup", 1)],
+        ..config()
+    });
+    bench.open(1);
+    bench.deal_block(1, 1);
+    let rig = bench.start_miner("farm.rig");
+    bench.open(0);
+    let heard = bench.rigs[rig].heard.len();
+    bench.deal_block(0, 1);
+    assert_eq!(outline(&bench.rigs[rig].heard[heard..]), "work:clean");
+    bench.mine(rig);
+    assert_eq!(bench.shares(0).len(), 1);
+}
+
+#[test]
 fn a_warm_upstream_is_told_of_no_hashrate_and_its_jobs_reach_nobody() {
     let (mut bench, rig) = Bench::with_backup();
     let heard = bench.rigs[rig].heard.len();

@@ -1,0 +1,286 @@
+//! Channels of single accounts or miners: who gets one, and what its coming and going means for work.
+//!
+//! Whatever happens to such a channel, its miners always have work: their own channel's, else the farm's.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Translator;
+use super::dealing::raise_waiting;
+use super::oversight::demand;
+use crate::config::ChannelMode;
+use crate::event::Event;
+use crate::guard::Limit;
+use crate::job::Job;
+use crate::lane::LaneId;
+use crate::miners::MinerId;
+use crate::upstream::{Demand, News, Upstream, UpstreamId};
+use crate::work::Work;
+
+impl Translator {
+    /// Gives a miner that is ready the lane that it shares with nobody but its account, where there are such.
+    pub(super) fn join_lane(&mut self, now: Instant, id: MinerId) {
+        let no_miner = demand(&self.config.difficulty, 0.0, None);
+        let Some(miner) = self.miners.get_mut(id) else {
+            return;
+        };
+        let lane = match self.config.channel {
+            ChannelMode::Aggregated => return,
+            ChannelMode::PerUser => match account(miner.worker_name()) {
+                Some(account) => self.lanes.shared(now, account, no_miner),
+                None => return,
+            },
+            ChannelMode::PerMiner => self.lanes.make(now, &miner.identity_text(), no_miner),
+        };
+        let Some(lane) = lane else {
+            let address = miner.peer.ip();
+            let limit = Limit::TooManyChannels(self.config.max_channels);
+            return self.meet(now, address, limit);
+        };
+        self.lanes.join(lane, id);
+        miner.home = lane;
+        if self.lanes.get(lane).is_some_and(|lane| lane.serves) {
+            miner.lane = lane;
+        }
+    }
+
+    /// Opens the next channel that a lane waits for.
+    pub(super) fn open_own_channel(&mut self, now: Instant) {
+        let Some(id) = self.lanes.without_link() else {
+            return;
+        };
+        let user = match self.lanes.get(id) {
+            Some(lane) => self.user_of(lane.user.as_ref()),
+            None => return,
+        };
+        let link = self.upstreams.open_own(now, (id, &user), &self.config);
+        let demand = self.demand_of_lane(id);
+        if let Some(lane) = self.lanes.get_mut(id) {
+            lane.link = link;
+            lane.demand = demand;
+        }
+        if link.is_some() {
+            self.own_timeout(now);
+        }
+    }
+
+    /// Gives the `user_identity` of a lane's channel.
+    fn user_of(&self, name: &str) -> String {
+        let active = self.upstreams.active();
+        let upstream = active.and_then(|active| self.config.upstreams.get(active.0));
+        match (self.config.channel, upstream) {
+            (ChannelMode::PerMiner, Some(upstream)) => format!("{}.{name}", upstream.user),
+            _ => name.to_owned(),
+        }
+    }
+
+    /// Takes what a message on a lane's connection meant.
+    pub(super) fn take_own_news(
+        &mut self,
+        now: Instant,
+        (lane, id): (LaneId, UpstreamId),
+        news: News,
+    ) {
+        match news {
+            News::Job(job) => {
+                self.take_own_job(now, lane, job);
+                // The next one's turn.
+                self.open_own_channel(now);
+            }
+            News::Opened => self.announce_lanes(now),
+            News::Nothing if self.upstreams.get(id).is_some_and(Upstream::works) => {}
+            News::Nothing => {
+                self.check_own_channels(now);
+                self.open_own_channel(now);
+            }
+        }
+    }
+
+    /// Does what is due for the channels of lanes.
+    pub(super) fn handle_own_timeout(&mut self, now: Instant) {
+        self.own_timeout(now);
+        self.check_own_channels(now);
+        self.open_own_channel(now);
+    }
+
+    fn own_timeout(&mut self, now: Instant) {
+        let lanes = &self.lanes;
+        let demand = |lane| Some(lanes.get(lane)?.demand);
+        self.upstreams
+            .handle_own_timeout(now, demand, &mut self.outputs);
+    }
+
+    /// Tells the upstreams of lanes what their miners do, where that is due.
+    pub(super) fn announce_lanes(&mut self, now: Instant) {
+        let lanes = &self.lanes;
+        let demand = |lane| Some(lanes.get(lane)?.demand);
+        self.upstreams.announce_own(now, demand, &mut self.outputs);
+    }
+
+    /// Hands a job of a lane's own channel to its miners.
+    fn take_own_job(&mut self, now: Instant, id: LaneId, job: Arc<Job>) {
+        let Some(lane) = self.lanes.get_mut(id) else {
+            return;
+        };
+        if lane.link != Some(job.connection.upstream) {
+            // It retires; its miners are elsewhere.
+            return;
+        }
+        let begins = !std::mem::replace(&mut lane.serves, true);
+        let before = lane.works.newest().map(|work| &work.job);
+        let clean_jobs = begins
+            || before.is_none_or(|before| {
+                before.connection != job.connection || !before.stays_beside(&job)
+            });
+        let upstream = job.connection.upstream;
+        let work = lane.works.make(now, job, &mut self.work_ids).clone();
+        for member in lane.members() {
+            if let Some(miner) = self.miners.get_mut(member) {
+                raise_waiting(now, miner, (work.id, work.ceiling), &mut self.outputs);
+            }
+        }
+        self.statistics.jobs += 1;
+        if clean_jobs {
+            self.guard.note_clean_work(now);
+        }
+        let miners = self.hand_to_lane(now, id, &work, clean_jobs);
+        if begins {
+            let upstream = self.upstream_name(upstream);
+            self.event(Event::MinersMoved { upstream, miners });
+        }
+    }
+
+    /// Hands work of a lane's own to its miners, those with the most hashrate first.
+    fn hand_to_lane(&mut self, now: Instant, id: LaneId, work: &Work, clean_jobs: bool) -> usize {
+        let Some(lane) = self.lanes.get_mut(id) else {
+            return 0;
+        };
+        lane.last_fan_out = now;
+        let mut order = std::mem::take(&mut self.fan_out);
+        order.clear();
+        for member in lane.members() {
+            if let Some(miner) = self.miners.get_mut(member) {
+                miner.lane = id;
+                order.push((miner.assigned.difficulty(), member));
+            }
+        }
+        let count = self.deliver_in_order(now, &mut order, work, clean_jobs);
+        self.fan_out = order;
+        count
+    }
+
+    /// Gives the miners of lanes whose channel is gone the farm's work.
+    pub(super) fn check_own_channels(&mut self, now: Instant) {
+        let upstreams = &self.upstreams;
+        let works = |link: UpstreamId| upstreams.get(link).is_some_and(|it| it.works());
+        let lost = self
+            .lanes
+            .iter()
+            .filter(|(_, lane)| lane.serves && !lane.link.is_some_and(works));
+        let lost: Vec<_> = lost.map(|(id, _)| id).collect();
+        for id in lost {
+            for miner in self.leave_own_work(id) {
+                self.deliver_first(now, miner);
+            }
+        }
+    }
+
+    /// Lets lanes leave the upstream that the farm has left. Their miners get the farm's work with all others.
+    pub(super) fn retire_own_channels(&mut self, now: Instant) {
+        self.upstreams.retire_own(now);
+        let upstreams = &self.upstreams;
+        let elsewhere = |link: UpstreamId| !upstreams.is_own_at_active(link);
+        let left = self.lanes.iter_mut().filter_map(|(id, lane)| {
+            lane.link.take_if(|link| elsewhere(*link))?;
+            Some(id)
+        });
+        let left: Vec<_> = left.collect();
+        for id in left {
+            self.leave_own_work(id);
+        }
+    }
+
+    /// Puts a lane's miners on the farm's jobs, without handing any out; gives them.
+    fn leave_own_work(&mut self, id: LaneId) -> Vec<MinerId> {
+        let Some(lane) = self.lanes.get_mut(id) else {
+            return Vec::new();
+        };
+        lane.serves = false;
+        let members: Vec<_> = lane.members().collect();
+        for member in &members {
+            if let Some(miner) = self.miners.get_mut(*member) {
+                miner.lane = LaneId::FARM;
+            }
+        }
+        members
+    }
+
+    /// Ends what nobody needs any more, and keeps miners of lanes from giving up over a silence.
+    pub(super) fn look_over_lanes(&mut self, now: Instant) {
+        while let Some(link) = self.lanes.take_deserted(now) {
+            if let Some(link) = link {
+                self.upstreams.desert(now, link);
+            }
+        }
+        let lanes: Vec<_> = self.lanes.iter().map(|(id, _)| id).collect();
+        for id in lanes {
+            let demand = self.demand_of_lane(id);
+            if let Some(lane) = self.lanes.get_mut(id) {
+                lane.demand = demand;
+            }
+        }
+        let keepalive = self.config.keepalive;
+        let due = |last| now.saturating_duration_since(last) >= keepalive;
+        let silent = self.lanes.iter();
+        let silent = silent.filter(|(_, lane)| lane.serves && due(lane.last_fan_out));
+        let silent: Vec<_> = silent.map(|(id, _)| id).collect();
+        for id in silent {
+            let Some(lane) = self.lanes.get_mut(id) else {
+                continue;
+            };
+            let Some(job) = lane.works.newest().map(|work| Arc::clone(&work.job)) else {
+                continue;
+            };
+            let work = lane.works.make(now, job, &mut self.work_ids).clone();
+            self.statistics.keepalives += 1;
+            self.hand_to_lane(now, id, &work, false);
+        }
+    }
+
+    /// Adds up what a lane's upstream is to be told of its miners.
+    pub(super) fn demand_of_lane(&self, id: LaneId) -> Demand {
+        let members = self
+            .lanes
+            .get(id)
+            .into_iter()
+            .flat_map(|lane| lane.members());
+        let miners = members.filter_map(|member| self.miners.get(member));
+        let (hashrate, hardest) = miners.fold((0.0, None), |(hashrate, hardest), miner| {
+            (
+                hashrate + miner.hashrate,
+                hardest.max(Some(miner.fitting())),
+            )
+        });
+        demand(&self.config.difficulty, hashrate, hardest)
+    }
+}
+
+/// Gives the account of a user name; `None` where there is none.
+fn account(user: &str) -> Option<&str> {
+    let account = user.split_once('.').map_or(user, |(account, _)| account);
+    Some(account).filter(|account| !account.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_account_is_what_stands_before_the_first_dot() {
+        assert_eq!(account("alice.rig1"), Some("alice"));
+        assert_eq!(account("alice.row2.rig1"), Some("alice"));
+        assert_eq!(account("alice"), Some("alice"));
+        assert_eq!(account(".rig1"), None);
+        assert_eq!(account(""), None);
+    }
+}
