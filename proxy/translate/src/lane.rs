@@ -28,8 +28,9 @@ impl LaneId {
 /// The miners that share a channel of their own.
 #[derive(Debug)]
 pub(crate) struct Lane {
-    /// `user_identity` of the channel.
-    pub(crate) user: Arc<str>,
+    key: Arc<str>,
+    /// Who its channel is for.
+    pub(crate) user: Box<str>,
     pub(crate) works: Works,
     pub(crate) last_fan_out: Instant,
     pub(crate) demand: Demand,
@@ -51,7 +52,7 @@ impl Lane {
 #[derive(Debug)]
 pub(crate) struct Lanes {
     by_id: BTreeMap<LaneId, Lane>,
-    by_user: HashMap<Arc<str>, LaneId>,
+    by_key: HashMap<Arc<str>, LaneId>,
     last: LaneId,
     most: usize,
 }
@@ -61,7 +62,7 @@ impl Lanes {
     pub(crate) fn new(most: usize) -> Self {
         Self {
             by_id: BTreeMap::new(),
-            by_user: HashMap::new(),
+            by_key: HashMap::new(),
             last: LaneId::FARM,
             most,
         }
@@ -87,25 +88,24 @@ impl Lanes {
         self.by_id.iter_mut().map(|(id, lane)| (*id, lane))
     }
 
-    /// Finds the lane that all miners of a user share, or makes it; `None` where there is no room.
-    pub(crate) fn shared(&mut self, now: Instant, user: &str, demand: Demand) -> Option<LaneId> {
-        if let Some(known) = self.by_user.get(user) {
+    /// Finds the lane with a key, or makes it for a user; `None` where there is no room.
+    pub(crate) fn find(
+        &mut self,
+        now: Instant,
+        (key, user): (&str, &str),
+        demand: Demand,
+    ) -> Option<LaneId> {
+        if let Some(known) = self.by_key.get(key) {
             return Some(*known);
         }
-        let id = self.make(now, user, demand)?;
-        let user = Arc::clone(&self.by_id.get(&id)?.user);
-        self.by_user.insert(user, id);
-        Some(id)
-    }
-
-    /// Makes a lane; `None` where there is no room.
-    pub(crate) fn make(&mut self, now: Instant, user: &str, demand: Demand) -> Option<LaneId> {
         if self.by_id.len() >= self.most {
             return None;
         }
         let id = LaneId(self.last.0.checked_add(1)?);
         self.last = id;
+        let key: Arc<str> = key.into();
         let lane = Lane {
+            key: Arc::clone(&key),
             user: user.into(),
             works: Works::default(),
             last_fan_out: now,
@@ -116,6 +116,7 @@ impl Lanes {
             empty_since: None,
         };
         self.by_id.insert(id, lane);
+        self.by_key.insert(key, id);
         Some(id)
     }
 
@@ -152,9 +153,7 @@ impl Lanes {
         };
         let (id, _) = self.iter().find(|(_, lane)| deserted(lane))?;
         let lane = self.by_id.remove(&id)?;
-        if self.by_user.get(&lane.user) == Some(&id) {
-            self.by_user.remove(&lane.user);
-        }
+        self.by_key.remove(&lane.key);
         Some(lane.link)
     }
 }

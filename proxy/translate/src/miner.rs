@@ -44,6 +44,8 @@ pub(crate) struct Miner {
     /// Whose channel it would work on, and on whose it does.
     pub(crate) home: LaneId,
     pub(crate) lane: LaneId,
+    /// When a channel of its own last ended.
+    pub(crate) served_until: Instant,
     pub(crate) connected: Instant,
     pub(crate) last_line: Instant,
     pub(crate) conduct: Conduct,
@@ -113,6 +115,7 @@ impl Miner {
             peer,
             home: LaneId::FARM,
             lane: LaneId::FARM,
+            served_until: now,
             connected: now,
             last_line: now,
             conduct: Conduct::new(now),

@@ -37,6 +37,9 @@ impl Translator {
         let mut changes = Vec::new();
         let mut closing = Vec::new();
         for (id, miner) in self.miners.iter_mut() {
+            // A channel of its own may serve while the farm's does not.
+            let served = miner.lane != LaneId::FARM;
+            let outage = outage.filter(|_| !served);
             let released = outage.and_then(|(since, after)| released(miner, now, since, after));
             if let Some(reason) = overdue(miner, now, &self.config).or(released) {
                 closing.push((id, reason));
@@ -45,7 +48,7 @@ impl Translator {
             if !miner.is_mining() {
                 continue;
             }
-            match measuring {
+            match measuring || served {
                 true => {
                     let own = self.lanes.get(miner.lane);
                     let ceiling = own.map_or(farms, |lane| ceiling(&lane.works));
@@ -131,9 +134,9 @@ fn overdue(miner: &Miner, now: Instant, config: &Config) -> Option<CloseReason> 
     idles.then_some(CloseReason::Idle(idle.as_secs()))
 }
 
-/// Lets a miner go that has been without work since the outage began, or since it came.
+/// Lets a miner go that has been without work since the outage began, since it came, or since its own channel ended.
 fn released(miner: &Miner, now: Instant, since: Instant, after: Duration) -> Option<CloseReason> {
-    let idle_since = since.max(miner.connected);
+    let idle_since = since.max(miner.connected).max(miner.served_until);
     let over = now.saturating_duration_since(idle_since) >= after;
     over.then_some(CloseReason::NoUpstream(after.as_secs()))
 }

@@ -14,6 +14,7 @@ use crate::guard::Limit;
 use crate::job::Job;
 use crate::lane::LaneId;
 use crate::miners::MinerId;
+use crate::slot::Slot;
 use crate::upstream::{Demand, News, Upstream, UpstreamId};
 use crate::work::Work;
 
@@ -27,10 +28,16 @@ impl Translator {
         let lane = match self.config.channel {
             ChannelMode::Aggregated => return,
             ChannelMode::PerUser => match account(miner.worker_name()) {
-                Some(account) => self.lanes.shared(now, account, no_miner),
+                Some(account) => self.lanes.find(now, (account, account), no_miner),
                 None => return,
             },
-            ChannelMode::PerMiner => self.lanes.make(now, &miner.identity_text(), no_miner),
+            // Who resumes its session comes back to its channel.
+            ChannelMode::PerMiner => {
+                let worker = miner.identity_text();
+                let slot = miner.slot().map(Slot::to_bytes);
+                self.lanes
+                    .find(now, (&format!("{slot:?} {worker}"), &worker), no_miner)
+            }
         };
         let Some(lane) = lane else {
             let address = miner.peer.ip();
@@ -179,7 +186,7 @@ impl Translator {
             .filter(|(_, lane)| lane.serves && !lane.link.is_some_and(works));
         let lost: Vec<_> = lost.map(|(id, _)| id).collect();
         for id in lost {
-            for miner in self.leave_own_work(id) {
+            for miner in self.leave_own_work(now, id) {
                 self.deliver_first(now, miner);
             }
         }
@@ -196,12 +203,12 @@ impl Translator {
         });
         let left: Vec<_> = left.collect();
         for id in left {
-            self.leave_own_work(id);
+            self.leave_own_work(now, id);
         }
     }
 
     /// Puts a lane's miners on the farm's jobs, without handing any out; gives them.
-    fn leave_own_work(&mut self, id: LaneId) -> Vec<MinerId> {
+    fn leave_own_work(&mut self, now: Instant, id: LaneId) -> Vec<MinerId> {
         let Some(lane) = self.lanes.get_mut(id) else {
             return Vec::new();
         };
@@ -210,6 +217,7 @@ impl Translator {
         for member in &members {
             if let Some(miner) = self.miners.get_mut(*member) {
                 miner.lane = LaneId::FARM;
+                miner.served_until = now;
             }
         }
         members

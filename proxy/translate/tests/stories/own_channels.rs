@@ -1,11 +1,16 @@
 //! Channels of single accounts or miners: each on a connection of its own, none of them between a miner and its work.
 
+use std::time::Duration;
+
 use sv2::message::Message;
 use sv2::messages::mining::{CloseChannel, Mining, OpenMiningChannelError};
 use sv2::types::{ChannelId, RequestId, Str0_255};
 use translate::{ChannelMode, Config};
 
-use crate::bench::{Bench, config, extensions_success, grind, outline, setup_success, upstream};
+use crate::bench::{
+    AUTHORIZE, Bench, CONFIGURE, config, extensions_success, grind, outline, setup_success,
+    upstream,
+};
 
 /// One upstream, whose first own channel is pool 1.
 fn per_user() -> Bench {
@@ -353,4 +358,55 @@ fn at_the_end_every_channel_is_closed() {
     bench.stop();
     assert!(!bench.pools[0].dialled && !bench.pools[1].dialled);
     assert!(bench.brain.poll_timeout().is_none());
+}
+
+#[test]
+fn a_resumed_session_comes_back_to_its_own_channel_with_its_pending_shares() {
+    let mut bench = Bench::with_work(Config {
+        channel: ChannelMode::PerMiner,
+        ..config()
+    });
+    let rig = bench.start_miner("farm.rig");
+    serve(&mut bench, 1);
+    let pending = grind(&bench.rigs[rig]);
+    let session = bench.rigs[rig].session_id.clone();
+    bench.leave(rig);
+    let again = bench.connect();
+    let subscribe =
+        format!(r#"{{"id":2,"method":"mining.subscribe","params":["bench/1.0","{session}"]}}"#);
+    for line in [CONFIGURE, &subscribe, AUTHORIZE] {
+        bench.say(again, line);
+    }
+    assert_eq!(works_for(&bench, again), 1);
+    let reply = bench.say(again, &pending.line("farm.rig")).remove(0);
+    assert!(reply.contains("true"), "{reply}");
+    assert_eq!((shares(&mut bench, 1), bench.pools.len()), (1, 2));
+}
+
+#[test]
+fn an_outage_of_the_farms_channel_lets_nobody_go_that_has_an_own_one() {
+    let mut bench = Bench::with_work(Config {
+        channel: ChannelMode::PerUser,
+        release_after: Some(Duration::from_secs(60)),
+        ..config()
+    });
+    let alice = bench.start_miner("alice.rig");
+    serve(&mut bench, 1);
+    let nobody = bench.start_miner(".rig");
+    bench.lose(0, "reset");
+    for _ in 0..10 {
+        bench.wait(10.0);
+        bench.deal_job(1, 1_000 + bench.rigs[alice].notified.len() as u32);
+        bench.say(alice, r#"{"id":9,"method":"mining.ping","params":[]}"#);
+    }
+    assert!(
+        bench.closed(nobody).is_some(),
+        "it has had no work for a minute"
+    );
+    assert!(bench.closed(alice).is_none());
+    bench.lose(1, "reset");
+    bench.wait(50.0);
+    assert!(bench.closed(alice).is_none(), "its minute begins now");
+    bench.wait(20.0);
+    assert!(bench.closed(alice).is_some());
 }
