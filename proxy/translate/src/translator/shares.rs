@@ -175,7 +175,7 @@ impl Translator {
         miner.flow.note(now);
         self.guard.note_good(now, miner.peer.ip());
         let current = miner.assigned.difficulty();
-        miner.vardiff.note(share.credit, current);
+        miner.vardiff.note(now, share.credit, current);
         // Only a miner that floods is not left to the next look at all miners.
         let change = miner.measured_change(now, ceiling);
         if let Some(difficulty) = change.filter(|change| *change > current) {

@@ -62,7 +62,8 @@ impl World {
                 self.now = share;
                 self.shares.push(share);
                 let current = Difficulty::new(self.difficulty).unwrap();
-                self.vardiff.note(current, current);
+                let now = self.start + Duration::from_secs_f64(share);
+                self.vardiff.note(now, current, current);
                 self.look(true);
             } else {
                 self.now = self.next_tick;
@@ -107,7 +108,8 @@ fn quantile(values: &mut [f64], part: f64) -> f64 {
 }
 
 struct Row {
-    settled: [f64; 3],
+    /// Half of the seeds, 95 %, 99 %, all.
+    settled: [f64; 4],
     changes_before: f64,
     rate: [f64; 2],
     changes_per_hour: f64,
@@ -134,6 +136,7 @@ fn row(ideal: f64, start: f64) -> Row {
         settled: [
             quantile(&mut settled, 0.5),
             quantile(&mut settled, 0.95),
+            quantile(&mut settled, 0.99),
             quantile(&mut settled, 1.0),
         ],
         changes_before: before as f64 / seeds as f64,
@@ -156,7 +159,7 @@ const WRONG: [f64; 7] = [0.001, 0.03, 0.5, 1.0, 4.0, 30.0, 1_000.0];
 #[test]
 fn from_a_start_wrong_by_a_thousand_the_rate_is_right_within_two_minutes_and_stays() {
     println!(
-        "hashrate    start is      settled after (median, 95 %, all)   changes   next hour: rate      changes"
+        "hashrate    start is      settled after (half, 95 %, 99 %, all)         changes   next hour: rate      changes"
     );
     for (name, hashrate) in HASHRATES {
         let ideal = hashrate / 4_294_967_296.0 / WANTED;
@@ -166,27 +169,27 @@ fn from_a_start_wrong_by_a_thousand_the_rate_is_right_within_two_minutes_and_sta
                 .floor_power_of_two()
                 .to_f64();
             let row = row(ideal, start);
-            let ([median, most, all], [least, greatest]) = (row.settled, row.rate);
+            let ([half, many, most, all], [least, greatest]) = (row.settled, row.rate);
             println!(
-                "{name:<10} {wrong:>8} x ideal   {median:>6.1} s {most:>6.1} s {all:>6.1} s   {:>14.2}   {least:>6.2} to {greatest:.2} {:>9.3}",
+                "{name:<10} {wrong:>8} x ideal   {half:>6.1} s {many:>6.1} s {most:>6.1} s {all:>6.1} s   {:>14.2}   {least:>6.2} to {greatest:.2} {:>9.3}",
                 row.changes_before, row.changes_per_hour
             );
             // The goal holds for starts that are far off; a small error takes more shares to tell from chance.
-            let limit = if (0.1..10.0).contains(&wrong) {
-                480.0
-            } else {
-                120.0
-            };
+            let far_off = !(0.1..10.0).contains(&wrong);
+            let within = if far_off { most } else { many };
+            let limit = if far_off { 120.0 } else { 480.0 };
+            // A start nearly twice too easy is left for better, once, when enough shares tell; that may be in the hour.
+            let changes = if far_off || wrong == 1.0 { 0.2 } else { 0.6 };
             assert!(
-                median <= 90.0 && most <= limit,
-                "{name} {wrong}: {median} {most}"
+                half <= 90.0 && within <= limit,
+                "{name} {wrong}: {half} {within}"
             );
             assert!(
                 least > 0.5 && greatest < 2.0,
                 "{name} {wrong}: {least} {greatest}"
             );
             assert!(
-                row.changes_per_hour < 0.5,
+                row.changes_per_hour < changes,
                 "{name} {wrong}: {}",
                 row.changes_per_hour
             );
@@ -207,15 +210,23 @@ fn refits_after(seed: u64, factor: f64) -> f64 {
 
 #[test]
 fn a_miner_that_changes_its_hashrate_is_followed() {
-    for (factor, limit) in [(0.25, 480.0), (4.0, 200.0), (100.0, 20.0)] {
-        let mut times: Vec<_> = (0..100).map(|seed| refits_after(seed, factor)).collect();
-        let most = quantile(&mut times, 0.95);
+    let changes = [
+        (0.01, 180.0),
+        (0.25, 300.0),
+        (4.0, 120.0),
+        (10.0, 45.0),
+        (100.0, 5.0),
+    ];
+    for (factor, limit) in changes {
+        let mut times: Vec<_> = (0..200).map(|seed| refits_after(seed, factor)).collect();
+        let [half, most] = [0.5, 0.95].map(|part| quantile(&mut times, part));
+        println!("{factor} x: {half:.1} s for half, {most:.1} s for 95 %");
         assert!(most <= limit, "{factor}: {most} s");
     }
 }
 
 #[test]
-fn a_miner_that_goes_quiet_is_lowered_after_fourteen_pauses() {
+fn a_miner_that_goes_quiet_is_lowered_after_fifteen_pauses() {
     for seed in 0..100 {
         let mut world = World::new(seed, 1_024.0);
         world.mine(1_024.0, 1_800.0);
@@ -225,6 +236,29 @@ fn a_miner_that_goes_quiet_is_lowered_after_fourteen_pauses() {
         }
         let after = world.now - quiet_since;
         assert!((20.0..160.0).contains(&after), "{after} s");
+    }
+}
+
+#[test]
+fn enough_shares_fit_a_raise_wherever_the_rate_lies() {
+    for step in 0..100 {
+        let known = Evidence {
+            shares: ENOUGH,
+            exposure: 1.0 + f64::from(step) / 100.0,
+        };
+        let ideal = known.shares / known.exposure / WANTED;
+        assert!(raise_fits(known, ideal, WANTED), "{ideal}");
+    }
+}
+
+#[test]
+fn few_shares_raise_a_miner_to_no_difficulty_that_may_be_twice_too_hard() {
+    let mut world = World::new(1, 1.0);
+    let now = world.start + Duration::from_secs(1);
+    for _ in 0..12 {
+        world.vardiff.note(now, Difficulty::ONE, Difficulty::ONE);
+        let wish = world.vardiff.wish(now, Difficulty::ONE, SHARES_PER_MINUTE);
+        assert_eq!(wish, None);
     }
 }
 

@@ -31,7 +31,17 @@ fn holds(row: &Row) {
 fn a_start_wrong_by_a_thousand_is_right_within_two_minutes_and_then_holds() {
     for case in CASES.iter().filter(|case| case.name.contains("1,000 x")) {
         let row = row(*case, SEEDS);
-        assert!(row.settled[2] <= 120.0, "{row}");
+        assert!(row.settled[3] <= 120.0, "{row}");
+        holds(&row);
+    }
+}
+
+#[test]
+fn a_hashrate_that_changes_fourfold_is_followed_within_five_minutes() {
+    let fourfold = |name: &str| name.contains("quarter") || name.contains("fourfold");
+    for case in CASES.iter().filter(|case| fourfold(case.name)) {
+        let row = row(*case, SEEDS);
+        assert!(row.settled[3] <= 300.0, "{row}");
         holds(&row);
     }
 }
