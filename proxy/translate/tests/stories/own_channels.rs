@@ -396,7 +396,10 @@ fn an_outage_of_the_farms_channel_lets_nobody_go_that_has_an_own_one() {
     bench.lose(0, "reset");
     for _ in 0..10 {
         bench.wait(10.0);
-        bench.deal_job(1, 1_000 + bench.rigs[alice].notified.len() as u32);
+        bench.deal_job(
+            1,
+            1_000 + u32::try_from(bench.rigs[alice].notified.len()).unwrap(),
+        );
         bench.say(alice, r#"{"id":9,"method":"mining.ping","params":[]}"#);
     }
     assert!(
