@@ -12,6 +12,9 @@ use crate::simulation::view::Dealt;
 /// How far a header's time may be ahead: Bitcoin's MAX_FUTURE_BLOCK_TIME, in s.
 const MAX_FUTURE: u32 = 7_200;
 
+/// Blocks without an answer that are kept of one connection, the last ones: more are a test network's.
+const KEPT_BLOCKS: usize = 16;
+
 /// Refusals before which nobody is paused: 90 % of 50 shares.
 const BEFORE_A_PAUSE: u64 = 45;
 
@@ -154,6 +157,9 @@ impl World {
             && let Some(call) = self.sites[*site].present()
         {
             call.open_blocks.push(facts.hash);
+            if call.open_blocks.len() > KEPT_BLOCKS {
+                call.open_blocks.remove(0);
+            }
         }
         let named = self.sites[*site].present().is_some_and(|call| call.names);
         let name = submit.worker.split_once('.').map(|(_, worker)| worker);
