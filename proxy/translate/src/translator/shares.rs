@@ -9,11 +9,13 @@ use super::Translator;
 use crate::event::Event;
 use crate::job::Job;
 use crate::kept_block::KeptBlock;
+use crate::miner::Miner;
 use crate::miners::MinerId;
 use crate::output::Output;
 use crate::refusal::Refusal;
 use crate::share::{self, GoodShare};
 use crate::slot::Slot;
+use crate::work::WorkId;
 
 impl Translator {
     pub(super) fn handle_submit(
@@ -46,25 +48,20 @@ impl Translator {
         id: MinerId,
         submit: &Submit,
     ) -> Result<(GoodShare, Arc<Job>), Refusal> {
-        let miner = self.miners.get_mut(id).ok_or(Refusal::NotSubscribed)?;
-        if let Some(left) = miner.conduct.pause_left(now) {
+        let miner = self.miners.get(id).ok_or(Refusal::NotSubscribed)?;
+        if let Some(left) = miner.conduct.pause_left(now)
+            && !self.solves_block(miner, submit)
+        {
             return Err(Refusal::Paused(left.as_secs().max(1)));
         }
         let terms = miner.terms(&self.config)?;
         miner.identity(&submit.worker)?;
-        let work = self.work_ids.find(&submit.job_id);
-        let work = work.ok_or(Refusal::UnknownJob)?;
-        // A miner with a channel of its own had the farm's work before, and shares may be under way.
-        let own = self.lanes.get(miner.home);
-        let own = own.and_then(|lane| lane.works.find(work));
-        let job = own.or_else(|| self.works.find(work));
-        let job = job.ok_or(Refusal::Stale)?;
+        let (work, job) = self.find_job(miner, submit)?;
         let upstream = self.upstreams.get_mut(job.connection.upstream);
         let channel = upstream.and_then(|upstream| upstream.channel_of(job.connection));
         let Some((channel, _)) = channel else {
             // Nobody pays for it, but a block must not be lost.
-            let share = share::examine(submit, (work, job), terms);
-            let job = Arc::clone(job);
+            let share = share::examine(submit, (work, &job), terms);
             if let Ok(share) = share.as_ref()
                 && share.is_block
                 && self.kept_blocks.insert(&share.hash)
@@ -73,11 +70,30 @@ impl Translator {
             }
             return Err(Refusal::UpstreamGone);
         };
-        if !channel.is_of_present_block(job) {
+        if !channel.is_of_present_block(&job) {
             return Err(Refusal::Stale);
         }
-        let share = share::judge(submit, (work, job), terms, &mut channel.duplicates)?;
-        Ok((share, Arc::clone(job)))
+        let share = share::judge(submit, (work, &job), terms, &mut channel.duplicates)?;
+        Ok((share, job))
+    }
+
+    /// Finds the job of a share.
+    fn find_job(&self, miner: &Miner, submit: &Submit) -> Result<(WorkId, Arc<Job>), Refusal> {
+        let work = self.work_ids.find(&submit.job_id);
+        let work = work.ok_or(Refusal::UnknownJob)?;
+        // A miner with a channel of its own had the farm's work before, and shares may be under way.
+        let own = self.lanes.get(miner.home);
+        let own = own.and_then(|lane| lane.works.find(work));
+        let job = own.or_else(|| self.works.find(work));
+        Ok((work, Arc::clone(job.ok_or(Refusal::Stale)?)))
+    }
+
+    /// Tells whether a share of a paused miner is worth more than the quiet that the pause is for.
+    fn solves_block(&self, miner: &Miner, submit: &Submit) -> bool {
+        let job = self.find_job(miner, submit).ok();
+        let share = job.zip(miner.terms(&self.config).ok());
+        let share = share.map(|((work, job), terms)| share::examine(submit, (work, &job), terms));
+        share.is_some_and(|share| share.is_ok_and(|share| share.is_block))
     }
 
     /// Has a solved block kept whose upstream is gone.

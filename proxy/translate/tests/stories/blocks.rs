@@ -177,3 +177,20 @@ fn of_many_blocks_without_an_answer_the_last_sixteen_are_kept() {
     assert_eq!(bench.kept.len(), 16);
     assert_eq!(bench.kept.last().map(|kept| kept.hash), last);
 }
+
+#[test]
+fn a_block_of_a_paused_miner_is_sent_all_the_same() {
+    let (mut bench, rig) = on_regtest();
+    let bad =
+        r#"{"id":9,"method":"mining.submit","params":["farm.rig","0","00","6553f101","00000000"]}"#;
+    for _ in 0..50 {
+        bench.say(rig, bad);
+    }
+    let share = find(&bench, rig, false);
+    assert!(bench.submit(rig, &share).contains("paused"));
+    bench.sent(0);
+    let block = find(&bench, rig, true);
+    assert_eq!(outline(&[bench.submit(rig, &block)]), "9=");
+    assert_eq!(bench.shares(0).len(), 1);
+    assert_eq!(bench.statistics().blocks_found, 1);
+}
