@@ -20,6 +20,7 @@ mod rig;
 pub mod simulation;
 mod switchboard;
 mod usage;
+mod verdict;
 mod wire;
 
 use std::time::Duration;
@@ -31,6 +32,7 @@ pub use program::{Ended, Program};
 pub use rig::{Answer, Rig};
 pub use switchboard::{Line, Switchboard};
 pub use usage::Usage;
+pub use verdict::conclude;
 pub use wire::Wire;
 
 /// Longest wait for anything that must happen: far above what the slowest machine needs, so that it decides nothing

@@ -70,16 +70,6 @@ fn main() -> ExitCode {
         outcomes: outcomes.collect(),
         trial: trial.clone(),
     };
-    print!("{report}");
-    let problems = report.problems();
-    for problem in &problems {
-        println!("PROBLEM: {problem}");
-    }
-    if arguments.json {
-        println!("{}", report.to_json());
-    }
-    match problems.is_empty() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    }
+    let json = arguments.json.then(|| report.to_json());
+    tests::conclude(&report, &report.problems(), json)
 }

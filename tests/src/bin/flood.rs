@@ -51,16 +51,6 @@ fn main() -> ExitCode {
         one_address: arguments.one_address,
     };
     let report = flood.run(&program);
-    println!("{report}");
-    let problems = report.problems();
-    for problem in &problems {
-        println!("PROBLEM: {problem}");
-    }
-    if arguments.json {
-        println!("{}", report.to_json());
-    }
-    match problems.is_empty() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    }
+    let json = arguments.json.then(|| report.to_json());
+    tests::conclude(&report, &report.problems(), json)
 }
