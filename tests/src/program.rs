@@ -154,6 +154,12 @@ impl Program {
             .unwrap_or_else(|output| panic!("it was not written; the output:\n{output}"));
     }
 
+    /// Gives the log as it is now.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.log.text()
+    }
+
     /// Waits for the first line of standard output, and gives it.
     ///
     /// # Panics
