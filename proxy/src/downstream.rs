@@ -5,13 +5,14 @@
 //! socket is free again.
 
 use std::io::{self, IoSlice};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::time::Instant;
 
 use async_channel::Sender;
 use async_std::io::{ReadExt, WriteExt};
 use async_std::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use sv1::notification::{self, Reconnect};
 use sv1::{LineDecoder, parse_call};
 use translate::{Delivery, ListenerId, MinerId};
 
@@ -181,6 +182,18 @@ impl MinerLink {
         self.older_replies = self.replies.len();
     }
 
+    /// Puts a request to connect anew in line, behind all else. Where a place is to be named, it is the address that
+    /// the miner reached us at.
+    pub(crate) fn ask_to_reconnect(&mut self, names_place: bool) {
+        let place = names_place.then(|| self.stream.local_addr().ok()).flatten();
+        let place = place.map(|place| Reconnect {
+            host: host(place).into(),
+            port: place.port(),
+            wait: 0,
+        });
+        notification::reconnect(&mut self.replies, place.as_ref());
+    }
+
     /// Closes the connection after what is in line has been written.
     pub(crate) fn close_when_written(&mut self) {
         self.closing = true;
@@ -241,7 +254,7 @@ impl MinerLink {
         let replies = self.replies.split_at_checked(self.older_replies);
         let (older, newer) = replies.unwrap_or((&self.replies, &[]));
         let parts = [older].into_iter().chain(lines).chain([newer]);
-        let mut slices = [IoSlice::new(&[]); 5];
+        let mut slices = [IoSlice::new(&[]); 6];
         for (slice, part) in slices.iter_mut().zip(parts) {
             *slice = IoSlice::new(part);
         }
@@ -259,6 +272,14 @@ impl MinerLink {
         }
         let bytes = slices.iter().flat_map(|slice| slice.iter().copied());
         Ok(bytes.skip(sent).collect())
+    }
+}
+
+/// Gives an address as the host of a URL.
+fn host(address: SocketAddr) -> String {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
     }
 }
 

@@ -297,6 +297,13 @@ impl Driver {
                     self.dirty.push(miner);
                 }
                 Output::CloseMiner { miner, .. } => self.close_when_written(miner),
+                Output::Reconnect { miner, names_place } => {
+                    let Some(link) = link(&mut self.miners, miner) else {
+                        continue;
+                    };
+                    link.ask_to_reconnect(names_place);
+                    self.dirty.push(miner);
+                }
                 Output::Dial {
                     upstream,
                     configured,

@@ -39,6 +39,10 @@ pub fn run(path: &Path) -> Result<(), ExitCode> {
                     upstream.shares_accepted
                 );
             }
+            if !statistics.miners_moved.is_empty() {
+                let moved = counts(&statistics.miners_moved);
+                log::info!("miners with too long an extranonce: {moved}");
+            }
             if !statistics.limits_met.is_empty() {
                 log::info!("limits met: {}", counts(&statistics.limits_met));
             }

@@ -58,7 +58,8 @@ pub struct Config {
     pub max_miners: usize,
     /// Limits on miners that are broken or mean harm.
     pub guard: GuardPolicy,
-    /// The first slot handed out; 0 but for tests that replay a known block.
+    /// The first slot of four bytes handed out; 0, which stands for the first that no layout shares, but for tests that
+    /// replay a known block.
     pub first_slot: u32,
     /// Makes session ids unguessable and pauses uneven; from the system's randomness, once per start.
     pub seed: [u8; 32],

@@ -105,6 +105,19 @@ pub enum Event {
         /// Miners that got its work.
         miners: usize,
     },
+    /// Miners whose extranonce was too long for the upstream that they work for from now on.
+    MinersNarrowed {
+        /// The upstream.
+        upstream: String,
+        /// Bytes of extranonce that it gives.
+        extranonce_size: u16,
+        /// Miners that were told a shorter extranonce and go on.
+        told: u64,
+        /// Miners that were asked to connect anew.
+        asked_to_reconnect: u64,
+        /// Miners that were closed.
+        closed: u64,
+    },
     /// A new job within the block.
     NewJob {
         /// The upstream that dealt it.
@@ -206,6 +219,7 @@ impl Event {
             | Self::ShareRefusedUpstream { .. }
             | Self::UpstreamRemark { .. }
             | Self::UpstreamLate { .. }
+            | Self::MinersNarrowed { .. }
             | Self::LimitMet { .. } => Severity::Warning,
             Self::UpstreamReady { .. }
             | Self::NewBlock { .. }
@@ -302,6 +316,7 @@ impl fmt::Display for Event {
             | Self::UpstreamProbed { .. }
             | Self::UpstreamLate { .. }
             | Self::TargetSet { .. }
+            | Self::MinersNarrowed { .. }
             | Self::HashrateAnnounced { .. }
             | Self::ShareRefusedUpstream { .. }
             | Self::UpstreamRemark { .. } => self.fmt_upstream(f),
@@ -358,6 +373,19 @@ impl Event {
                     true => f.write_str("; its miners move as long as it is"),
                     false => Ok(()),
                 }
+            }
+            Self::MinersNarrowed {
+                upstream,
+                extranonce_size,
+                told,
+                asked_to_reconnect,
+                closed,
+            } => {
+                write!(
+                    f,
+                    "{upstream}: gives {extranonce_size} bytes of extranonce, too few for miners that had work: \
+                     {told} were told a shorter one, {asked_to_reconnect} were asked to connect anew, {closed} closed"
+                )
             }
             Self::TargetSet {
                 upstream,

@@ -6,6 +6,7 @@ use sv2::bitcoin::{BlockHash, CoinbasePrefix, Header, Target, merkle_root};
 use sv2::messages::mining::NewExtendedMiningJob;
 use sv2::types::{B0_32, ChannelId, JobId};
 
+use crate::layout::{Layout, Room};
 use crate::slot::Slot;
 use crate::upstream::ConnectionId;
 
@@ -19,14 +20,14 @@ pub(crate) struct DealtJob {
     pub(crate) version: u32,
     pub(crate) version_rolling_allowed: bool,
     pub(crate) merkle_path: Box<[[u8; 32]]>,
-    /// The coinbase up to the miner's slot: coinbase_tx_prefix ‖ extranonce_prefix ‖ zeros.
+    /// The coinbase up to the slot of a miner with the longest layout: coinbase_tx_prefix ‖ extranonce_prefix ‖ zeros.
     pub(crate) coinbase_start: Box<[u8]>,
     /// The coinbase behind extranonce2.
     pub(crate) coinbase_end: Box<[u8]>,
     /// Hash state after `coinbase_start`.
     midstate: CoinbasePrefix,
-    /// Zero bytes that fill the channel's extranonce before the slot.
-    zeros: usize,
+    /// What is ours of the channel's extranonce.
+    pub(crate) room: Room,
 }
 
 impl DealtJob {
@@ -35,10 +36,10 @@ impl DealtJob {
     pub(crate) fn new(
         message: NewExtendedMiningJob,
         extranonce_prefix: &[u8],
-        zeros: usize,
+        room: Room,
         fixed_version: bool,
     ) -> Self {
-        let padding = vec![0; zeros];
+        let padding = vec![0; room.zeros()];
         let prefix: &[u8] = &message.coinbase_tx_prefix;
         let coinbase_start: Box<[u8]> = [prefix, extranonce_prefix, &padding].concat().into();
         Self {
@@ -49,7 +50,7 @@ impl DealtJob {
             midstate: CoinbasePrefix::new(&[&coinbase_start]),
             coinbase_start,
             coinbase_end: message.coinbase_tx_suffix.into_vec().into(),
-            zeros,
+            room,
         }
     }
 }
@@ -102,32 +103,44 @@ impl Job {
         self.min_ntime.saturating_add(MAX_NTIME_AHEAD - 1)
     }
 
-    /// Gives the header that a miner with `slot` found.
-    pub(crate) fn header(&self, slot: Slot, extranonce2: &[u8], fields: RolledFields) -> Header {
-        let txid =
-            self.dealt
-                .midstate
-                .txid(&[&slot.to_bytes(), extranonce2, &self.dealt.coinbase_end]);
-        Header {
+    /// Gives the zeros between `coinbase_start` and the slot of a miner with a layout; `None` where that has no room.
+    pub(crate) fn padding(&self, layout: Layout) -> Option<&'static [u8]> {
+        self.dealt.room.padding(layout)
+    }
+
+    /// Gives the header that a miner with `slot` found; `None` where the job has no room for its layout.
+    pub(crate) fn header(
+        &self,
+        slot: Slot,
+        extranonce2: &[u8],
+        fields: RolledFields,
+    ) -> Option<Header> {
+        let padding = self.padding(slot.layout())?;
+        let end = &self.dealt.coinbase_end;
+        let rest = [padding, slot.as_bytes(), extranonce2, end];
+        let txid = self.dealt.midstate.txid(&rest);
+        Some(Header {
             version: fields.version,
             prev_hash: self.tip.prev_hash,
             merkle_root: merkle_root(txid, &self.dealt.merkle_path),
             ntime: fields.ntime,
             nbits: self.tip.nbits,
             nonce: fields.nonce,
-        }
+        })
     }
 
-    /// Gives the coinbase of a share, without witness.
-    pub(crate) fn coinbase(&self, slot: Slot, extranonce2: &[u8]) -> Vec<u8> {
-        let (start, end) = (&self.dealt.coinbase_start, &self.dealt.coinbase_end);
-        [start, slot.to_bytes().as_slice(), extranonce2, end].concat()
+    /// Gives the coinbase of a share, without witness; `None` where there is no room for the layout.
+    pub(crate) fn coinbase(&self, slot: Slot, extranonce2: &[u8]) -> Option<Vec<u8>> {
+        let padding = self.padding(slot.layout())?;
+        let (start, end) = (&*self.dealt.coinbase_start, &*self.dealt.coinbase_end);
+        Some([start, padding, slot.as_bytes(), extranonce2, end].concat())
     }
 
-    /// The channel's extranonce for a share: zeros ‖ slot ‖ extranonce2; `None` past 32 bytes.
+    /// Gives the channel's extranonce for a share: zeros ‖ slot ‖ extranonce2; `None` where there is no room for it.
     pub(crate) fn extranonce(&self, slot: Slot, extranonce2: &[u8]) -> Option<B0_32> {
-        let start = B0_32::zeros(self.dealt.zeros).ok()?;
-        start.join(&slot.to_bytes()).ok()?.join(extranonce2).ok()
+        let zeros = self.dealt.room.zeros() + self.padding(slot.layout())?.len();
+        let start = B0_32::zeros(zeros).ok()?;
+        start.join(slot.as_bytes()).ok()?.join(extranonce2).ok()
     }
 }
 

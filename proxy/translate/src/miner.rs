@@ -13,10 +13,11 @@ use sv2::tlv::UserIdentity;
 
 use crate::assigned::Assigned;
 use crate::ceiling::Flow;
-use crate::config::{Config, ListenerConfig};
+use crate::config::ListenerConfig;
 use crate::firmware::Firmware;
 use crate::guard::Conduct;
 use crate::lane::LaneId;
+use crate::layout::Layout;
 use crate::refusal::Refusal;
 use crate::session::{Past, Session};
 use crate::share::Terms;
@@ -55,6 +56,10 @@ pub(crate) struct Miner {
     workers: Vec<Worker>,
     /// Granted by `mining.configure`; `None` without it.
     version_mask: Option<VersionMask>,
+    /// Whether it asked for SV1 mining.set_extranonce.
+    pub(crate) asked_for_extranonce: bool,
+    /// When it was asked to connect anew, because its extranonce is too long for the channel.
+    pub(crate) asked_to_reconnect: Option<Instant>,
     /// The last mask that `mining.set_version_mask` told.
     announced_mask: Option<VersionMask>,
     /// The miner's own floor (BIP-0310 minimum-difficulty).
@@ -85,6 +90,8 @@ pub(crate) struct Miner {
 #[derive(Debug)]
 struct Subscription {
     session: Session,
+    /// The slot before the present one, and the first work that was not for it any more.
+    former: Option<(Slot, WorkId)>,
     user_agent: Box<str>,
     firmware: Option<&'static Firmware>,
 }
@@ -123,6 +130,8 @@ impl Miner {
             subscription: None,
             workers: Vec::new(),
             version_mask: None,
+            asked_for_extranonce: false,
+            asked_to_reconnect: None,
             announced_mask: None,
             minimum: None,
             password_wish: None,
@@ -152,6 +161,25 @@ impl Miner {
         self.subscription
             .as_ref()
             .map(|subscription| subscription.session.slot)
+    }
+
+    pub(crate) fn layout(&self) -> Option<Layout> {
+        self.slot().map(Slot::layout)
+    }
+
+    /// Gives the miner another slot from `work` on. Shares for earlier work are still found with the one before.
+    pub(crate) fn change_slot(&mut self, slot: Slot, work: WorkId) {
+        if let Some(subscription) = &mut self.subscription {
+            let before = std::mem::replace(&mut subscription.session.slot, slot);
+            subscription.former = Some((before, work));
+        }
+    }
+
+    /// Gives the slot that the miner searches some work with.
+    fn slot_for(&self, work: WorkId) -> Option<Slot> {
+        let subscription = self.subscription.as_ref()?;
+        let former = subscription.former.filter(|(_, until)| work < *until);
+        Some(former.map_or(subscription.session.slot, |(slot, _)| slot))
     }
 
     /// Gives the last work that it was sent over an earlier connection, where its session was resumed.
@@ -219,12 +247,11 @@ impl Miner {
             .ok_or(Refusal::UnauthorizedWorker)
     }
 
-    /// Gives what its shares are judged by. In a resumed session the mask from before holds until the miner configures
+    /// Gives what its shares for some work are judged by. In a resumed session the mask from before holds until the miner configures
     /// another.
-    pub(crate) fn terms(&self, config: &Config) -> Result<Terms<'_>, Refusal> {
+    pub(crate) fn terms(&self, work: WorkId) -> Result<Terms<'_>, Refusal> {
         Ok(Terms {
-            slot: self.slot().ok_or(Refusal::NotSubscribed)?,
-            extranonce2_size: config.extranonce2_size,
+            slot: self.slot_for(work).ok_or(Refusal::NotSubscribed)?,
             version_mask: self
                 .version_mask
                 .or_else(|| self.past.as_ref()?.version_mask),

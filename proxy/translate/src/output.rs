@@ -28,6 +28,14 @@ pub enum Output {
         /// Why, for the log.
         reason: CloseReason,
     },
+    /// Ask a miner to close its connection and dial the same place again (SV1 client.reconnect), behind all that went
+    /// out to it before.
+    Reconnect {
+        /// Whom.
+        miner: MinerId,
+        /// Whether its firmware needs host and port to be named: the address that the miner is connected to.
+        names_place: bool,
+    },
     /// Connect to an upstream, with the Noise handshake, then call
     /// [`Translator::handle_upstream_connected`](crate::Translator::handle_upstream_connected), or
     /// [`handle_upstream_lost`](crate::Translator::handle_upstream_lost) with what went wrong.
@@ -65,6 +73,8 @@ pub enum Output {
 /// The lines that bring a miner to new work, to be written in the order of the fields.
 #[derive(Debug, Clone)]
 pub struct Delivery {
+    /// SV1 mining.set_extranonce, where it changed; the notify behind it is clean and the first that it counts for.
+    pub extranonce: Option<Arc<[u8]>>,
     /// BIP-0310 mining.set_version_mask, where it changed.
     pub version_mask: Option<Arc<[u8]>>,
     /// SV1 mining.set_difficulty, where it changed.
@@ -79,6 +89,9 @@ impl Delivery {
     /// Takes the place of `older`, which was never written: what it announced must not be lost.
     pub fn supersede(&mut self, older: Self) {
         self.clean_jobs |= older.clean_jobs;
+        if self.extranonce.is_none() {
+            self.extranonce = older.extranonce;
+        }
         if self.difficulty.is_none() {
             self.difficulty = older.difficulty;
         }
@@ -89,7 +102,11 @@ impl Delivery {
 
     /// Gives the lines in the order in which they are to be written.
     pub fn lines(&self) -> impl Iterator<Item = &[u8]> {
-        let before = [self.version_mask.as_deref(), self.difficulty.as_deref()];
+        let before = [
+            self.extranonce.as_deref(),
+            self.version_mask.as_deref(),
+            self.difficulty.as_deref(),
+        ];
         before
             .into_iter()
             .flatten()
@@ -121,6 +138,11 @@ pub enum CloseReason {
     /// The miner came back over another connection and resumed its session there.
     #[error("the miner resumed its session over another connection")]
     SessionResumed,
+    /// Its extranonce is too long for the only upstream that has work, and it cannot be given another.
+    #[error(
+        "its extranonce does not fit into the {0} bytes that the upstream gives, and it takes no other"
+    )]
+    ExtranonceTooLong(u16),
     /// We are going down.
     #[error("the proxy stops")]
     Stopping,
@@ -136,7 +158,11 @@ impl CloseReason {
             Self::UnanswerableLine(_) => Some("unanswerable-line"),
             Self::NotReading(_) => Some("not-reading"),
             // A ban is told and counted as such, once for all connections that it closes.
-            Self::Banned(_) | Self::NoUpstream(_) | Self::SessionResumed | Self::Stopping => None,
+            Self::Banned(_)
+            | Self::NoUpstream(_)
+            | Self::SessionResumed
+            | Self::ExtranonceTooLong(_)
+            | Self::Stopping => None,
         }
     }
 

@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use sv2::bitcoin::VersionMask;
 
 use crate::assigned::Assigned;
+use crate::layout::Layout;
 use crate::miner::Worker;
 use crate::miners::MinerId;
 use crate::slot::{RestId, Slot, Slots};
@@ -75,9 +76,9 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    pub(crate) fn new(first_slot: u32, seed: [u8; 32], most_left: usize) -> Self {
+    pub(crate) fn new(slots: Slots, seed: [u8; 32], most_left: usize) -> Self {
         Self {
-            slots: Slots::new(first_slot),
+            slots,
             seed,
             count: 0,
             holders: HashMap::new(),
@@ -94,21 +95,24 @@ impl Sessions {
         }
     }
 
-    /// Gives a miner the session that it asks for, where nobody has it, else a new one; `None` where no slot is left.
+    /// Gives the bytes of the longest layout that a miner has; 0 without any.
+    pub(crate) fn longest_layout(&self) -> u16 {
+        self.slots.longest_held()
+    }
+
+    /// Gives a miner the session that it asks for, where nobody has it and it fits into `layout`, else a new one with
+    /// that layout; `None` where no slot is left.
     pub(crate) fn open(
         &mut self,
         now: Instant,
-        miner: MinerId,
-        asked: Option<&str>,
+        (miner, asked): (MinerId, Option<&str>),
+        layout: Layout,
         job_serial: u64,
     ) -> Option<Opened> {
-        if let Some(left) = asked.and_then(|id| self.resume(id, miner)) {
+        if let Some(left) = asked.and_then(|id| self.resume(id, miner, layout)) {
             return Some(left);
         }
-        let (slot, rested) = self.slots.take(now, job_serial)?;
-        if let Some(left) = rested.and_then(|rest| self.left.remove(&rest)) {
-            self.holders.remove(&left.session.id);
-        }
+        let slot = self.take_slot(now, layout, job_serial)?;
         self.count += 1;
         let id: Arc<str> = session_id(&self.seed, self.count).into();
         self.holders.insert(Arc::clone(&id), Holder::Live(miner));
@@ -118,14 +122,39 @@ impl Sessions {
         })
     }
 
-    fn resume(&mut self, id: &str, miner: MinerId) -> Option<Opened> {
+    /// Gives a miner a slot of a shorter layout in the place of its own, which rests from now on; `None` where none is
+    /// left.
+    pub(crate) fn change_slot(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        layout: Layout,
+        job_serial: u64,
+    ) -> Option<Slot> {
+        let shorter = self.take_slot(now, layout, job_serial)?;
+        self.slots.give_back(now, slot, job_serial);
+        Some(shorter)
+    }
+
+    /// Takes a slot; a session that rested with it is gone.
+    fn take_slot(&mut self, now: Instant, layout: Layout, job_serial: u64) -> Option<Slot> {
+        let (slot, rested) = self.slots.take(now, layout, job_serial)?;
+        if let Some(left) = rested.and_then(|rest| self.left.remove(&rest)) {
+            self.holders.remove(&left.session.id);
+        }
+        Some(slot)
+    }
+
+    fn resume(&mut self, id: &str, miner: MinerId, layout: Layout) -> Option<Opened> {
         let holder = self.holders.get_mut(id)?;
         let Holder::Resting(rest) = *holder else {
             return None;
         };
-        *holder = Holder::Live(miner);
-        self.slots.wake(rest);
+        let left = self.left.get(&rest);
+        left.filter(|left| left.session.slot.layout().size() <= layout.size())?;
         let Left { session, past } = self.left.remove(&rest)?;
+        *holder = Holder::Live(miner);
+        self.slots.wake(rest, session.slot);
         Some(Opened {
             session,
             past: Some(past),
@@ -176,6 +205,9 @@ mod tests {
     use crate::testing::origin;
 
     const MINER: MinerId = MinerId::nth(1);
+    const USUAL: Layout = Layout::Usual {
+        extranonce2_size: 4,
+    };
 
     fn past(now: Instant) -> Past {
         Past {
@@ -193,45 +225,73 @@ mod tests {
 
     #[test]
     fn a_session_that_was_left_is_resumed_once() {
-        let (mut sessions, now) = (Sessions::new(0, [7; 32], 10), origin());
-        let first = sessions.open(now, MINER, None, 1).unwrap().session;
+        let (mut sessions, now) = (Sessions::new(Slots::new(0, 4), [7; 32], 10), origin());
+        let first = sessions.open(now, (MINER, None), USUAL, 1).unwrap().session;
         assert_eq!(sessions.holder(&first.id), Some(MINER));
         sessions.leave(now, first.clone(), Some(past(now)), 1);
         assert_eq!(sessions.holder(&first.id), None);
-        let again = sessions.open(now, MINER, Some(&first.id), 1).unwrap();
+        let again = sessions
+            .open(now, (MINER, Some(&first.id)), USUAL, 1)
+            .unwrap();
         assert_eq!(
             (again.session.slot, &again.session.id),
             (first.slot, &first.id)
         );
         assert!(again.past.is_some());
-        let other = sessions.open(now, MINER, Some(&first.id), 1).unwrap();
+        let other = sessions
+            .open(now, (MINER, Some(&first.id)), USUAL, 1)
+            .unwrap();
         assert_ne!(other.session.slot, first.slot, "it has a miner");
         assert!(other.past.is_none());
     }
 
     #[test]
     fn a_session_is_gone_once_its_slot_has_another_miner() {
-        let (mut sessions, now) = (Sessions::new(0, [7; 32], 10), origin());
-        let first = sessions.open(now, MINER, None, 1).unwrap().session;
+        let (mut sessions, now) = (Sessions::new(Slots::new(0, 4), [7; 32], 10), origin());
+        let first = sessions.open(now, (MINER, None), USUAL, 1).unwrap().session;
         sessions.leave(now, first.clone(), Some(past(now)), 1);
         let later = now + Duration::from_secs(120);
-        let other = sessions.open(later, MINER, None, 2).unwrap().session;
+        let other = sessions
+            .open(later, (MINER, None), USUAL, 2)
+            .unwrap()
+            .session;
         assert_eq!(other.slot, first.slot);
-        let again = sessions.open(later, MINER, Some(&first.id), 2).unwrap();
+        let again = sessions
+            .open(later, (MINER, Some(&first.id)), USUAL, 2)
+            .unwrap();
         assert_ne!(again.session.slot, first.slot);
     }
 
     #[test]
+    fn a_session_that_is_too_long_for_the_channel_waits_for_a_longer_one() {
+        let (mut sessions, now) = (Sessions::new(Slots::new(0, 4), [7; 32], 10), origin());
+        let long = sessions.open(now, (MINER, None), USUAL, 1).unwrap().session;
+        sessions.leave(now, long.clone(), Some(past(now)), 1);
+        let asked = (MINER, Some(&*long.id));
+        let short = sessions.open(now, asked, Layout::Narrow, 1).unwrap();
+        assert_eq!(short.session.slot.layout(), Layout::Narrow);
+        assert!(short.past.is_none());
+        let again = sessions.open(now, asked, USUAL, 1).unwrap();
+        assert_eq!(again.session.slot, long.slot);
+        let short = short.session;
+        sessions.leave(now, short.clone(), Some(past(now)), 1);
+        let asked = (MINER, Some(&*short.id));
+        let again = sessions.open(now, asked, USUAL, 1).unwrap();
+        assert_eq!(again.session.slot, short.slot, "a narrow one fits all");
+    }
+
+    #[test]
     fn of_too_many_sessions_that_were_left_the_oldest_is_forgotten() {
-        let (mut sessions, now) = (Sessions::new(0, [7; 32], 2), origin());
-        let open = |sessions: &mut Sessions| sessions.open(now, MINER, None, 1).unwrap().session;
+        let (mut sessions, now) = (Sessions::new(Slots::new(0, 4), [7; 32], 2), origin());
+        let open =
+            |sessions: &mut Sessions| sessions.open(now, (MINER, None), USUAL, 1).unwrap().session;
         let all: Vec<_> = (0..3).map(|_| open(&mut sessions)).collect();
         for session in &all {
             sessions.leave(now, session.clone(), Some(past(now)), 1);
         }
         assert_eq!((sessions.left.len(), sessions.holders.len()), (2, 2));
         let resumed = |sessions: &mut Sessions, place: usize| {
-            let opened = sessions.open(now, MINER, Some(&all[place].id), 1);
+            let opened = sessions.open(now, (MINER, Some(&all[place].id)), USUAL, 1);
             opened.unwrap().past.is_some()
         };
         assert!(!resumed(&mut sessions, 0));
@@ -241,10 +301,10 @@ mod tests {
 
     #[test]
     fn a_session_that_was_never_worked_in_leaves_nothing_behind() {
-        let (mut sessions, now) = (Sessions::new(0, [7; 32], 10), origin());
+        let (mut sessions, now) = (Sessions::new(Slots::new(0, 4), [7; 32], 10), origin());
         for _ in 0..100 {
-            let session = sessions.open(now, MINER, None, 1).unwrap().session;
-            assert_eq!(session.slot.to_bytes(), [0; 4]);
+            let session = sessions.open(now, (MINER, None), USUAL, 1).unwrap().session;
+            assert_eq!(session.slot.as_bytes(), [0, 1, 0, 0], "the first one again");
             sessions.leave(now, session, None, 1);
         }
         assert!(is_empty(&sessions));

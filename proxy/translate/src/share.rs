@@ -17,7 +17,6 @@ use crate::work::WorkId;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Terms<'a> {
     pub(crate) slot: Slot,
-    pub(crate) extranonce2_size: u8,
     /// The mask granted by `mining.configure`; `None` without it.
     pub(crate) version_mask: Option<VersionMask>,
     pub(crate) assigned: &'a Assigned,
@@ -26,6 +25,8 @@ pub(crate) struct Terms<'a> {
 /// A share that counts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct GoodShare {
+    /// The slot that it was found with.
+    pub(crate) slot: Slot,
     pub(crate) hash: BlockHash,
     pub(crate) fields: RolledFields,
     /// The difficulty that the miner is credited with.
@@ -58,7 +59,10 @@ pub(crate) fn examine(
     terms: Terms<'_>,
 ) -> Result<GoodShare, Refusal> {
     let extranonce2 = submit.extranonce2.as_bytes();
-    let (given, expected) = (extranonce2.len(), usize::from(terms.extranonce2_size));
+    let (given, expected) = (
+        extranonce2.len(),
+        usize::from(terms.slot.layout().extranonce2_size()),
+    );
     if given != expected {
         return Err(Refusal::Extranonce2Size { given, expected });
     }
@@ -69,7 +73,9 @@ pub(crate) fn examine(
         ntime: submit.ntime,
         nonce: submit.nonce,
     };
-    let hash = job.header(terms.slot, extranonce2, fields).hash();
+    let header = job.header(terms.slot, extranonce2, fields);
+    // A miner is given no job that its layout does not fit.
+    let hash = header.ok_or(Refusal::UnknownJob)?.hash();
     let is_block = job.tip.network_target.is_met_by(&hash);
     let for_upstream = is_block || job.target.is_met_by(&hash);
     let Some(credit) = credit(&hash, work, job, terms.assigned) else {
@@ -77,6 +83,7 @@ pub(crate) fn examine(
         return Err(Refusal::LowDifficulty { reached, wanted });
     };
     Ok(GoodShare {
+        slot: terms.slot,
         hash,
         fields,
         credit,

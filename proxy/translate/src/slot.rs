@@ -3,25 +3,42 @@
 //! A slot belongs to one live miner. After it is freed it rests until nobody can collide with its former
 //! owner: until the job that was current has been replaced, and a while longer for shares under way. Until another
 //! miner gets it, its former owner can have it back; `session.rs` says when.
+//!
+//! Each layout has a space of its own, and no two of them overlap on any channel. Read as one number, zeros, slot and
+//! extranonce2 of a miner begin at slot × 256^extranonce2_size. With four bytes of extranonce2, a slot of two bytes is
+//! a slot of four whose upper half is zero, so the first 65,536 slots of four are left to it. With more bytes of
+//! extranonce2 only those slots are used that begin behind all of the former, at 256^8.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use crate::layout::Layout;
+
 /// How long a freed slot rests at least: cgminer resubmits pending shares for up to 120 s.
 const REST: Duration = Duration::from_secs(120);
 
-/// A miner's part of the extranonce, four bytes on the wire, most significant first.
+/// The last slot of two bytes.
+const LAST_NARROW: u32 = 0xffff;
+
+/// A miner's part of the extranonce, on the wire most significant byte first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Slot(u32);
+pub(crate) struct Slot {
+    bytes: [u8; 4],
+    layout: Layout,
+}
 
 impl Slot {
-    /// Bytes of a slot.
-    pub const LEN: usize = 4;
+    /// Gives the bytes that stand in the coinbase: as many as the layout says.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match (self.layout, &self.bytes) {
+            (Layout::Narrow, [_, _, low @ ..]) => low,
+            (_, all) => all,
+        }
+    }
 
-    /// Gives the bytes that stand in the coinbase.
-    #[must_use]
-    pub fn to_bytes(self) -> [u8; Self::LEN] {
-        self.0.to_be_bytes()
+    /// Gives the layout that it is a slot of.
+    pub(crate) fn layout(self) -> Layout {
+        self.layout
     }
 }
 
@@ -42,30 +59,33 @@ impl Resting {
     }
 }
 
-/// Hands out slots and takes them back.
+/// The slots of one layout.
 #[derive(Debug)]
-pub(crate) struct Slots {
-    /// The next slot that nobody ever had; `None` once all 2^32 were handed out.
+struct Space {
+    layout: Layout,
+    /// The next slot that nobody ever had; `None` once all were handed out.
     fresh: Option<u32>,
+    last: u32,
     resting: BTreeMap<RestId, Resting>,
-    rests: u64,
     /// Taken back from miners that never worked.
     unused: Vec<Slot>,
+    /// Slots that miners have.
+    held: u64,
 }
 
-impl Slots {
-    pub(crate) fn new(first: u32) -> Self {
+impl Space {
+    fn new(layout: Layout, first: u32, last: u32) -> Self {
         Self {
+            layout,
             fresh: Some(first),
+            last,
             resting: BTreeMap::new(),
-            rests: 0,
             unused: Vec::new(),
+            held: 0,
         }
     }
 
-    /// Hands out an unused or rested slot, else a fresh one; low numbers first, so that they would fit two bytes. The
-    /// rest that is over with it comes too.
-    pub(crate) fn take(&mut self, now: Instant, job_serial: u64) -> Option<(Slot, Option<RestId>)> {
+    fn take(&mut self, now: Instant, job_serial: u64) -> Option<(Slot, Option<RestId>)> {
         if let Some(slot) = self.unused.pop() {
             return Some((slot, None));
         }
@@ -75,20 +95,83 @@ impl Slots {
             let (rest, resting) = first.remove_entry();
             return Some((resting.slot, Some(rest)));
         }
-        let slot = Slot(self.fresh?);
-        self.fresh = slot.0.checked_add(1);
+        let number = self.fresh?;
+        self.fresh = number.checked_add(1).filter(|next| *next <= self.last);
+        let slot = Slot {
+            bytes: number.to_be_bytes(),
+            layout: self.layout,
+        };
         Some((slot, None))
+    }
+}
+
+/// Hands out slots and takes them back.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    usual: Space,
+    short: Space,
+    narrow: Space,
+    rests: u64,
+}
+
+impl Slots {
+    /// Makes the spaces; the usual one begins at `first`, or with 0 where it is clear of the others.
+    pub(crate) fn new(first: u32, extranonce2_size: u8) -> Self {
+        let first = match first {
+            0 => first_usual(extranonce2_size),
+            first => first,
+        };
+        let usual = Layout::Usual { extranonce2_size };
+        Self {
+            usual: Space::new(usual, first, u32::MAX),
+            short: Space::new(Layout::Short, LAST_NARROW + 1, u32::MAX),
+            narrow: Space::new(Layout::Narrow, 0, LAST_NARROW),
+            rests: 0,
+        }
+    }
+
+    fn space(&mut self, layout: Layout) -> &mut Space {
+        match layout {
+            Layout::Usual { .. } => &mut self.usual,
+            Layout::Short => &mut self.short,
+            Layout::Narrow => &mut self.narrow,
+        }
+    }
+
+    /// Gives the bytes of the longest layout that a miner has a slot of; 0 without any.
+    pub(crate) fn longest_held(&self) -> u16 {
+        let spaces = [&self.usual, &self.short, &self.narrow];
+        let held = spaces.into_iter().find(|space| space.held > 0);
+        held.map_or(0, |space| space.layout.size())
+    }
+
+    /// Hands out an unused or rested slot of a layout, else a fresh one. The rest that is over with it comes too.
+    pub(crate) fn take(
+        &mut self,
+        now: Instant,
+        layout: Layout,
+        job_serial: u64,
+    ) -> Option<(Slot, Option<RestId>)> {
+        let space = self.space(layout);
+        let taken = space.take(now, job_serial)?;
+        space.held += 1;
+        Some(taken)
     }
 
     /// Ends a rest: the slot's former owner is back.
-    pub(crate) fn wake(&mut self, rest: RestId) {
-        self.resting.remove(&rest);
+    pub(crate) fn wake(&mut self, rest: RestId, slot: Slot) {
+        let space = self.space(slot.layout);
+        if space.resting.remove(&rest).is_some() {
+            space.held += 1;
+        }
     }
 
     /// Takes a slot back that no work was done with, so that it need not rest: connections that come and go without
     /// mining use nothing up.
     pub(crate) fn give_back_unused(&mut self, slot: Slot) {
-        self.unused.push(slot);
+        let space = self.space(slot.layout);
+        space.held = space.held.saturating_sub(1);
+        space.unused.push(slot);
     }
 
     /// Takes a slot back; `job_serial` is that of the job current now.
@@ -100,23 +183,121 @@ impl Slots {
             freed: now,
             job_serial,
         };
-        self.resting.insert(rest, resting);
+        let space = self.space(slot.layout);
+        space.held = space.held.saturating_sub(1);
+        space.resting.insert(rest, resting);
         rest
+    }
+}
+
+/// Gives the first usual slot that begins behind all that other layouts use: at 256^8 with more than four bytes of
+/// extranonce2, behind the slots of two bytes with four.
+fn first_usual(extranonce2_size: u8) -> u32 {
+    match extranonce2_size {
+        0..=4 => LAST_NARROW + 1,
+        5 => 1 << 24,
+        6 => 1 << 16,
+        7 => 1 << 8,
+        _ => 1,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::testing::origin;
 
+    const USUAL: Layout = Layout::Usual {
+        extranonce2_size: 4,
+    };
+
     fn take(slots: &mut Slots, now: Instant, job_serial: u64) -> Option<Slot> {
-        slots.take(now, job_serial).map(|(slot, _)| slot)
+        slots.take(now, USUAL, job_serial).map(|(slot, _)| slot)
+    }
+
+    /// The first and the last number that a miner's slot and extranonce2 can be.
+    fn range(slot: Slot) -> (u128, u128) {
+        let number = slot.as_bytes().iter();
+        let number = number.fold(0, |number, byte| number << 8 | u128::from(*byte));
+        let first = number << (8 * u32::from(slot.layout().extranonce2_size()));
+        let last = (1 << (8 * u32::from(slot.layout().extranonce2_size()))) - 1;
+        (first, first | last)
+    }
+
+    proptest! {
+        #[test]
+        fn no_two_slots_of_any_layouts_share_a_number_on_any_channel(
+            extranonce2_size in 4..=8_u8,
+            sizes in prop::collection::vec(6..=12_u16, 1..200),
+        ) {
+            let (mut slots, now) = (Slots::new(0, extranonce2_size), origin());
+            let layouts = sizes.iter().map(|size| Layout::longest_in(*size, extranonce2_size));
+            let mut ranges: Vec<_> = layouts
+                .map(|layout| range(slots.take(now, layout.unwrap(), 0).unwrap().0))
+                .collect();
+            ranges.sort_unstable();
+            for pair in ranges.windows(2) {
+                prop_assert!(pair[0].1 < pair[1].0, "{pair:x?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_spaces_end_before_the_next_begins() {
+        for extranonce2_size in 5..=8 {
+            let usual = Slot {
+                bytes: first_usual(extranonce2_size).to_be_bytes(),
+                layout: Layout::Usual { extranonce2_size },
+            };
+            let short = Slot {
+                bytes: [0xff; 4],
+                layout: Layout::Short,
+            };
+            assert_eq!(range(short).1 + 1, range(usual).0);
+        }
+        let narrow = Slot {
+            bytes: LAST_NARROW.to_be_bytes(),
+            layout: Layout::Narrow,
+        };
+        let short = Slot {
+            bytes: (LAST_NARROW + 1).to_be_bytes(),
+            layout: Layout::Short,
+        };
+        assert_eq!(range(narrow).1 + 1, range(short).0);
+    }
+
+    #[test]
+    fn after_65536_narrow_slots_there_is_none_and_the_others_go_on() {
+        let (mut slots, now) = (Slots::new(0, 4), origin());
+        for _ in 0..=LAST_NARROW {
+            assert!(slots.take(now, Layout::Narrow, 0).is_some());
+        }
+        assert!(slots.take(now, Layout::Narrow, 0).is_none());
+        assert!(take(&mut slots, now, 0).is_some());
+    }
+
+    #[test]
+    fn the_longest_layout_held_is_known_through_rest_and_return() {
+        let (mut slots, now) = (Slots::new(0, 4), origin());
+        assert_eq!(slots.longest_held(), 0);
+        let (narrow, _) = slots.take(now, Layout::Narrow, 0).unwrap();
+        assert_eq!(slots.longest_held(), 6);
+        let usual = take(&mut slots, now, 0).unwrap();
+        assert_eq!(slots.longest_held(), 8);
+        let rest = slots.give_back(now, usual, 0);
+        assert_eq!(slots.longest_held(), 6);
+        slots.wake(rest, usual);
+        assert_eq!(slots.longest_held(), 8);
+        slots.give_back_unused(usual);
+        slots.give_back_unused(narrow);
+        assert_eq!(slots.longest_held(), 0);
     }
 
     #[test]
     fn slots_are_distinct_while_they_are_held() {
-        let (mut slots, now) = (Slots::new(0), origin());
+        let (mut slots, now) = (Slots::new(0, 4), origin());
         let taken: Vec<_> = (0..100)
             .map(|_| take(&mut slots, now, 0).unwrap())
             .collect();
@@ -126,7 +307,7 @@ mod tests {
 
     #[test]
     fn a_freed_slot_rests_until_its_job_is_gone_and_120_s_have_passed() {
-        let (mut slots, start) = (Slots::new(7), origin());
+        let (mut slots, start) = (Slots::new(7, 4), origin());
         let slot = take(&mut slots, start, 1).unwrap();
         slots.give_back(start, slot, 1);
         let later = start + REST;
@@ -145,19 +326,19 @@ mod tests {
 
     #[test]
     fn a_slot_whose_owner_is_back_is_not_handed_out() {
-        let (mut slots, start) = (Slots::new(0), origin());
+        let (mut slots, start) = (Slots::new(0, 4), origin());
         let (first, second) = (take(&mut slots, start, 1), take(&mut slots, start, 1));
         let rest = slots.give_back(start, first.unwrap(), 1);
         slots.give_back(start, second.unwrap(), 1);
-        slots.wake(rest);
+        slots.wake(rest, first.unwrap());
         assert_eq!(take(&mut slots, start + REST, 2), second);
     }
 
     #[test]
     fn the_last_slot_is_not_followed_by_the_first() {
-        let (mut slots, now) = (Slots::new(u32::MAX), origin());
+        let (mut slots, now) = (Slots::new(u32::MAX, 4), origin());
         assert_eq!(
-            take(&mut slots, now, 0).map(Slot::to_bytes),
+            take(&mut slots, now, 0).map(|slot| slot.bytes),
             Some([0xff; 4])
         );
         assert_eq!(take(&mut slots, now, 0), None);

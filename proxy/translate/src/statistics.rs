@@ -21,6 +21,11 @@ pub struct Statistics {
     pub miners_mining: u64,
     /// Sessions that miners resumed over another connection.
     pub sessions_resumed: u64,
+    /// Miners whose extranonce was too long for the upstream, by what was done with them: `set-extranonce`, `reconnect`,
+    /// `closed` (also those who did not follow a `reconnect`).
+    pub miners_moved: BTreeMap<&'static str, u64>,
+    /// Miners refused at SV1 mining.subscribe because no slot was left.
+    pub subscribes_refused: u64,
     /// Shares that miners submitted.
     pub shares_submitted: u64,
     /// Shares that were good.

@@ -6,11 +6,13 @@
 //! | shares: judged, counted, sent on | `translator/shares.rs` |
 //! | limits on miners: refused, paused, banned | `translator/guarding.rs` |
 //! | jobs and difficulties on their way to miners | `translator/dealing.rs` |
+//! | miners whose extranonce is too long for the channel | `translator/moving.rs` |
 //! | channels of single accounts or miners | `translator/own_channels.rs` |
 //! | the look at all miners once a second | `translator/oversight.rs` |
 
 mod dealing;
 mod guarding;
+mod moving;
 mod oversight;
 mod own_channels;
 mod requests;
@@ -32,15 +34,19 @@ use crate::event::Event;
 use crate::guard::{Guard, Limit};
 use crate::known::KnownDifficulties;
 use crate::lane::Lanes;
+use crate::layout::Layout;
 use crate::miner::{Miner, Reply};
 use crate::miners::{MinerId, Miners};
 use crate::output::{CloseReason, Output};
 use crate::refusal::Refusal;
 use crate::session::Sessions;
+use crate::slot::Slots;
 use crate::statistics::{MinerStatistics, Statistics};
 use crate::upstream::{Demand, News, Outputs, UpstreamId};
 use crate::upstreams::Upstreams;
 use crate::work::{WorkIds, Works};
+
+use self::moving::Moves;
 
 /// Translates between Sv1 miners and Sv2 upstreams; see the crate's description.
 #[derive(Debug)]
@@ -52,6 +58,10 @@ pub struct Translator {
     miners: Miners,
     guard: Guard,
     sessions: Sessions,
+    /// What new sessions get: what the last job of the farm had room for.
+    layout: Layout,
+    /// Miners moved to another layout that the log does not tell of yet.
+    moves: Moves,
     upstreams: Upstreams,
     /// What the farm's miners work on.
     works: Works,
@@ -90,6 +100,8 @@ impl Translator {
     pub fn new(now: Instant, config: Config) -> Self {
         let [s0, s1, s2, s3, s4, s5, s6, s7, ..] = config.seed;
         let seed = u64::from_le_bytes([s0, s1, s2, s3, s4, s5, s6, s7]);
+        let extranonce2_size = config.extranonce2_size;
+        let slots = Slots::new(config.first_slot, extranonce2_size);
         let mut known = KnownDifficulties::default();
         for (worker, difficulty) in &config.worker_difficulties {
             known.note(worker, *difficulty);
@@ -100,7 +112,9 @@ impl Translator {
             known,
             miners: Miners::default(),
             guard: Guard::new(now, config.guard, config.max_miners),
-            sessions: Sessions::new(config.first_slot, config.seed, config.max_miners),
+            sessions: Sessions::new(slots, config.seed, config.max_miners),
+            layout: Layout::Usual { extranonce2_size },
+            moves: Moves::default(),
             works: Works::default(),
             flow: Flow::of_farm(now),
             work_ids: WorkIds::default(),

@@ -31,6 +31,7 @@ use crate::backoff::Backoff;
 use crate::config::{Config, UpstreamConfig};
 use crate::event::Event;
 use crate::job::Job;
+use crate::layout::Layout;
 use crate::output::Output;
 use crate::statistics::UpstreamStatistics;
 
@@ -54,9 +55,6 @@ pub(crate) type Outputs = VecDeque<Output>;
 
 /// How long to wait for an answer to `RequestExtensions`: a server that does not know it stays silent.
 const EXTENSIONS_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// [`Slot::LEN`](crate::Slot::LEN) as the wire's integer.
-const SLOT_SIZE: u16 = 4;
 
 /// How long a channel must have given work to count as healthy: the pauses start over, and a preferred upstream takes
 /// the miners back. A pool that restarts over and over does not pass for healthy in between.
@@ -106,8 +104,8 @@ pub(crate) struct Upstream {
     configured: UpstreamId,
     config: UpstreamConfig,
     asks_worker_names: bool,
-    /// Bytes for slot and extranonce2: what is asked for, and what a channel must give.
-    extranonce_size: u16,
+    /// What is asked for: room for the usual layout.
+    layout: Layout,
     setup_timeout: Duration,
     patience: Patience,
     remarks: Remarks,
@@ -135,13 +133,13 @@ impl Upstream {
         all: &Config,
         seed: u64,
     ) -> Self {
-        let needed = SLOT_SIZE + u16::from(all.extranonce2_size);
+        let extranonce2_size = all.extranonce2_size;
         Self {
             id,
             configured: id,
             config: config.clone(),
             asks_worker_names: all.worker_names,
-            extranonce_size: needed,
+            layout: Layout::Usual { extranonce2_size },
             setup_timeout: all.upstream_setup_timeout,
             patience: Patience {
                 probe_after: all.upstream_probe_after,
@@ -198,6 +196,12 @@ impl Upstream {
     /// Tells whether there is a job that miners can work on.
     pub(crate) fn works(&self) -> bool {
         self.current_job().is_some()
+    }
+
+    /// Tells whether there is a job that miners with layouts of up to `longest` bytes can work on.
+    pub(crate) fn works_for(&self, longest: u16) -> bool {
+        let job = self.current_job();
+        job.is_some_and(|job| job.dealt.room.layout.size() >= longest)
     }
 
     /// Tells whether it is known to have missed a block.

@@ -6,6 +6,7 @@
 //!
 //! When the active upstream is lost, the most preferred one that has a job takes its place at once. A preferred
 //! upstream that comes back gets the miners back once it has been healthy for a while; one that never failed, at once.
+//! One whose extranonce is too short for some miner (SV2 §5.3.5) takes the others' place only where none of them works.
 //! One that misses a block loses them to an upstream that does not, see `upstreams/lateness.rs`.
 
 mod lateness;
@@ -70,23 +71,35 @@ impl Upstreams {
     }
 
     /// Decides whose jobs the miners work on; gives the job to work on where that is another upstream from now on.
-    pub(crate) fn choose(&mut self, now: Instant, outputs: &mut Outputs) -> Option<Arc<Job>> {
+    /// Miners have layouts of up to `longest` bytes: an upstream without room for those is the last resort, because it
+    /// costs some of them their connection.
+    pub(crate) fn choose(
+        &mut self,
+        now: Instant,
+        longest: u16,
+        outputs: &mut Outputs,
+    ) -> Option<Arc<Job>> {
         self.judge_lateness(now, outputs);
         let active = self.active.and_then(|id| self.get(id));
         let chosen = match active.filter(|active| active.works() && !active.is_late()) {
             Some(active) => {
                 let active = active.id();
                 let mut preferred = self.all.iter_mut().take(active.0);
-                let back = preferred.find(|upstream| upstream.takes_miners(now));
+                let back = preferred
+                    .find(|upstream| upstream.works_for(longest) && upstream.takes_miners(now));
                 let back = back.and_then(|it| it.is_awake(now, outputs).then(|| it.id()));
                 Some(back.unwrap_or(active))
             }
             None => {
                 // Work on an old block is better than none, but no reason to move.
                 let working = || self.all.iter().filter(|upstream| upstream.works());
-                let current = working().find(|upstream| !upstream.is_late());
+                let roomy = || working().filter(|upstream| upstream.works_for(longest));
+                let mut current = roomy().chain(working());
+                let current = current.find(|upstream| !upstream.is_late());
                 let stays = active.filter(|active| active.works());
-                let chosen = current.or(stays).or_else(|| working().next());
+                let chosen = current
+                    .or(stays)
+                    .or_else(|| roomy().chain(working()).next());
                 chosen.map(Upstream::id)
             }
         };

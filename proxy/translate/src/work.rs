@@ -1,10 +1,10 @@
 //! Work: an upstream job made ready for miners, once for all of them.
 //!
-//! A job's notify is built once per id as immutable bytes; a fan-out hands the same buffer to every miner. One
-//! job gets several ids over its life, because keepalives and new difficulties need a fresh one each.
+//! A job's notify is built once per id as immutable bytes; a fan-out hands the same buffer to every miner, or one for
+//! each of the few layouts in use, because the zeros before a miner's slot stand in the notify. One job gets several ids over its life, because keepalives and new difficulties need a fresh one each.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use sv1::{JobId, NotifyParts};
@@ -12,6 +12,7 @@ use sv2::bitcoin::Difficulty;
 
 use crate::ceiling;
 use crate::job::Job;
+use crate::layout::Layout;
 
 /// Jobs that shares may still refer to. A pool deals one every half minute, so this is a working day without a
 /// block, and 16 MiB of the largest jobs.
@@ -58,11 +59,33 @@ impl WorkId {
 pub(crate) struct Work {
     pub(crate) id: WorkId,
     pub(crate) job: Arc<Job>,
-    pub(crate) notify: Arc<Notify>,
+    notifies: Arc<Notifies>,
     pub(crate) made: Instant,
     /// The hardest difficulty at which no share is lost that the pool pays for.
     pub(crate) ceiling: Difficulty,
     ntime: u32,
+}
+
+/// The notify for each layout, made when the first miner with it gets the work.
+#[derive(Debug, Default)]
+struct Notifies {
+    usual: OnceLock<Arc<Notify>>,
+    short: OnceLock<Arc<Notify>>,
+    narrow: OnceLock<Arc<Notify>>,
+}
+
+impl Work {
+    /// Gives the notify for miners with a layout; `None` where the job has no room for it.
+    pub(crate) fn notify(&self, layout: Layout) -> Option<Arc<Notify>> {
+        let padding = self.job.padding(layout)?;
+        let place = match layout {
+            Layout::Usual { .. } => &self.notifies.usual,
+            Layout::Short => &self.notifies.short,
+            Layout::Narrow => &self.notifies.narrow,
+        };
+        let notify = place.get_or_init(|| Arc::new(build(self, padding)));
+        Some(Arc::clone(notify))
+    }
 }
 
 /// Counts notifies over all channels, so that no id is used twice and a later notify has the greater id.
@@ -115,12 +138,11 @@ impl Works {
             _ => self.begin_span(id.0, &job),
         }
         let ntime = self.next_ntime(&job, now);
-        let notify = Arc::new(build(&job, id, ntime));
         self.newest.insert(Work {
             id,
             ceiling: ceiling::of_target(job.target),
             job,
-            notify,
+            notifies: Arc::default(),
             made: now,
             ntime,
         })
@@ -163,17 +185,18 @@ impl Works {
     }
 }
 
-fn build(job: &Job, id: WorkId, ntime: u32) -> Notify {
+fn build(work: &Work, padding: &[u8]) -> Notify {
+    let job = &work.job;
     let line = |clean_jobs| {
         let parts = NotifyParts {
-            job_id: JobId::from_number(id.0),
+            job_id: JobId::from_number(work.id.0),
             prev_hash: &job.tip.prev_hash.0,
-            coinb1: &[&job.dealt.coinbase_start],
+            coinb1: &[&job.dealt.coinbase_start, padding],
             coinb2: &[&job.dealt.coinbase_end],
             merkle_path: &job.dealt.merkle_path,
             version: job.dealt.version,
             nbits: job.tip.nbits,
-            ntime,
+            ntime: work.ntime,
             clean_jobs,
         };
         parts.encode().into_boxed_slice()

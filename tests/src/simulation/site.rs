@@ -216,7 +216,7 @@ impl Site {
             no_extension: config.supported_extensions.is_empty(),
             requires_extension: !config.required_extensions.is_empty(),
             fixed_version: !config.version_rolling_allowed,
-            little_extranonce: config.extranonce_size < 8,
+            little_extranonce: config.extranonce_size < 6,
         };
         self.faults = config.faults.clone();
         let elapsed = u32::try_from(now.as_secs()).unwrap_or(0);
@@ -234,7 +234,7 @@ impl Site {
         faults.silent_on_extensions = random.chance(0.1);
         faults.never_acknowledge = random.chance(0.05);
         let sizes: &[u16] = match random.chance(0.05) {
-            true => &[3, 6],
+            true => &[3, 5],
             false => &[8, 12, 16],
         };
         let extensions = match random.chance(0.2) {

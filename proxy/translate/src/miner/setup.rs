@@ -27,7 +27,7 @@ impl Miner {
     ) -> Outcome {
         match request {
             Request::Configure(configure) => self.configure(&configure, config, reply),
-            Request::Subscribe(subscribe) => self.subscribe(subscribe, config, open_session, reply),
+            Request::Subscribe(subscribe) => self.subscribe(subscribe, open_session, reply),
             Request::Authorize { user, password } => {
                 self.authorize(user, password.as_deref(), reply)
             }
@@ -35,11 +35,15 @@ impl Miner {
                 Ok(wish) => self.suggest(wish, reply),
                 Err(error) => refuse(reply, &error.to_string()),
             },
+            Request::ExtranonceSubscribe => {
+                self.asked_for_extranonce = true;
+                done(reply)
+            }
             Request::SuggestTarget(target) => {
                 let wish = Target::from_be_bytes(target).difficulty();
                 self.suggest(wish, reply)
             }
-            Request::ExtranonceSubscribe | Request::MultiVersion(_) => done(reply),
+            Request::MultiVersion(_) => done(reply),
             Request::GetTransactions => {
                 reply::result_empty(reply.out, reply.id);
                 Outcome::Done
@@ -81,6 +85,7 @@ impl Miner {
             granted.minimum_difficulty = Some(false);
         }
         granted.encode_into(reply.id, reply.out);
+        self.asked_for_extranonce |= configure.subscribe_extranonce;
         if let Some(mask) = granted.version_rolling {
             let mask = Some(VersionMask::new(mask)).filter(|mask| *mask != VersionMask::NONE);
             self.version_mask = mask.map(|mask| mask.intersection(config.version_mask));
@@ -106,7 +111,6 @@ impl Miner {
     fn subscribe(
         &mut self,
         subscribe: Subscribe,
-        config: &Config,
         open_session: impl FnOnce(Option<&str>) -> Option<Opened>,
         reply: Reply<'_>,
     ) -> Outcome {
@@ -122,6 +126,7 @@ impl Miner {
             }
             self.subscription = Some(Subscription {
                 session,
+                former: None,
                 firmware: Firmware::of(&user_agent),
                 user_agent,
             });
@@ -135,8 +140,8 @@ impl Miner {
         let session = &subscription.session;
         let subscribed = SubscribeReply {
             session_id: (*session.id).into(),
-            extranonce1: Extranonce1::new(&session.slot.to_bytes()).unwrap_or_default(),
-            extranonce2_size: config.extranonce2_size,
+            extranonce1: Extranonce1::new(session.slot.as_bytes()).unwrap_or_default(),
+            extranonce2_size: session.slot.layout().extranonce2_size(),
         };
         subscribed.encode_into(reply.id, reply.out);
         match (self.is_mining(), again) {

@@ -14,7 +14,7 @@ use crate::miner::Miner;
 use crate::miners::MinerId;
 use crate::output::{Delivery, Output};
 use crate::upstream::{Outputs, Upstream, UpstreamId};
-use crate::work::{Work, WorkId};
+use crate::work::{Notify, Work, WorkId};
 
 /// Work for single miners (a new difficulty) is shared with all that need some within this time.
 const SHARED_WORK: Duration = Duration::from_secs(1);
@@ -31,6 +31,7 @@ impl Translator {
             before.is_some_and(|before| before.connection.upstream != job.connection.upstream);
         let new_block = before.is_none_or(|before| before.tip.prev_hash != job.tip.prev_hash);
         let (tip, id) = (job.tip, job.connection.upstream);
+        self.layout = job.dealt.room.layout;
         // However short it may be: the look at all miners would miss what lasts less than a second.
         self.outage_since = None;
         self.advance_job_serial(now);
@@ -47,6 +48,7 @@ impl Translator {
             self.guard.note_clean_work(now);
         }
         let miners = self.fan_out(now, clean_jobs);
+        self.tell_of_moves(id);
         if moved {
             let upstream = self.upstream_name(id);
             self.event(Event::MinersMoved { upstream, miners });
@@ -88,7 +90,8 @@ impl Translator {
 
     /// Moves the miners to another upstream where theirs is gone or a preferred one is back.
     pub(super) fn choose_upstream(&mut self, now: Instant) {
-        if let Some(job) = self.upstreams.choose(now, &mut self.outputs) {
+        let longest = self.sessions.longest_layout();
+        if let Some(job) = self.upstreams.choose(now, longest, &mut self.outputs) {
             self.retire_own_channels(now);
             self.take_job(now, job);
             self.announce(now);
@@ -112,7 +115,7 @@ impl Translator {
         count
     }
 
-    /// Hands work to miners, those with the most hashrate first; gives how many.
+    /// Hands work to miners, those with the most hashrate first; gives how many got it.
     pub(super) fn deliver_in_order(
         &mut self,
         now: Instant,
@@ -121,10 +124,9 @@ impl Translator {
         clean_jobs: bool,
     ) -> usize {
         order.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
-        for (_, id) in order.iter() {
-            self.deliver(now, *id, work, clean_jobs);
-        }
-        order.len()
+        let order = order.iter();
+        let got = order.filter(|(_, id)| self.deliver(now, *id, work, clean_jobs));
+        got.count()
     }
 
     /// Gives the newest work of the channel that a miner works on.
@@ -151,10 +153,29 @@ impl Translator {
         }
     }
 
-    fn deliver(&mut self, now: Instant, id: MinerId, work: &Work, clean_jobs: bool) {
+    /// Hands a miner work, with another extranonce where its own is too long; tells whether it got any.
+    fn deliver(&mut self, now: Instant, id: MinerId, work: &Work, clean_jobs: bool) -> bool {
+        let layout = self.miners.get(id).and_then(Miner::layout);
+        match layout.and_then(|layout| work.notify(layout)) {
+            Some(notify) => self.hand_over(now, id, work, (None, notify), clean_jobs),
+            None => self.move_miner(now, id, work),
+        }
+    }
+
+    /// Hands a miner a notify of `work`, behind the extranonce that it is for where that is news; tells whether the
+    /// miner is there.
+    pub(super) fn hand_over(
+        &mut self,
+        now: Instant,
+        id: MinerId,
+        work: &Work,
+        (extranonce, notify): (Option<Arc<[u8]>>, Arc<Notify>),
+        clean_jobs: bool,
+    ) -> bool {
         let Some(miner) = self.miners.get_mut(id) else {
-            return;
+            return false;
         };
+        miner.asked_to_reconnect = None;
         if miner.last_work.is_none() {
             miner.begins_to_mine(now);
         }
@@ -179,15 +200,17 @@ impl Translator {
             Arc::clone(line)
         });
         let delivery = Delivery {
+            extranonce,
             version_mask,
             difficulty,
-            notify: Arc::clone(&work.notify),
+            notify,
             clean_jobs,
         };
         self.outputs.push_back(Output::Deliver {
             miner: id,
             delivery,
         });
+        true
     }
 
     /// Changes a miner's difficulty together with fresh work, because that is when firmware applies it.

@@ -76,6 +76,7 @@ impl Translator {
         for (id, reason) in closing {
             self.close_miner(now, id, reason);
         }
+        self.close_who_stays(now);
     }
 
     /// Tells upstreams at once of the first miner that begins to mine; the next look at all miners tells of the others.

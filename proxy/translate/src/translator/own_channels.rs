@@ -12,9 +12,9 @@ use crate::config::ChannelMode;
 use crate::event::Event;
 use crate::guard::Limit;
 use crate::job::Job;
-use crate::lane::LaneId;
+use crate::lane::{Lane, LaneId};
+use crate::miner::Miner;
 use crate::miners::MinerId;
-use crate::slot::Slot;
 use crate::upstream::{Demand, News, Upstream, UpstreamId};
 use crate::work::Work;
 
@@ -34,7 +34,7 @@ impl Translator {
             // Who resumes its session comes back to its channel.
             ChannelMode::PerMiner => {
                 let worker = miner.identity_text();
-                let slot = miner.slot().map(Slot::to_bytes);
+                let slot = miner.slot();
                 self.lanes
                     .find(now, (&format!("{slot:?} {worker}"), &worker), no_miner)
             }
@@ -46,9 +46,23 @@ impl Translator {
         };
         self.lanes.join(lane, id);
         miner.home = lane;
-        if self.lanes.get(lane).is_some_and(|lane| lane.serves) {
+        if self.serves(lane, id)
+            && let Some(miner) = self.miners.get_mut(id)
+        {
             miner.lane = lane;
         }
+    }
+
+    /// Tells whether a lane has work of its own that a miner's layout fits.
+    fn serves(&self, lane: LaneId, id: MinerId) -> bool {
+        let lane = self.lanes.get(lane).filter(|lane| lane.serves);
+        let work = lane.and_then(|lane| lane.works.newest());
+        work.is_some_and(|work| self.fits(id, work))
+    }
+
+    fn fits(&self, id: MinerId, work: &Work) -> bool {
+        let layout = self.miners.get(id).and_then(Miner::layout);
+        layout.is_some_and(|layout| work.job.padding(layout).is_some())
     }
 
     /// Opens the next channel that a lane waits for.
@@ -152,12 +166,26 @@ impl Translator {
         }
         let miners = self.hand_to_lane(now, id, &work, clean_jobs);
         if begins {
+            self.tell_who_stays_out(id, upstream, &work);
             let upstream = self.upstream_name(upstream);
             self.event(Event::MinersMoved { upstream, miners });
         }
     }
 
-    /// Hands work of a lane's own to its miners, those with the most hashrate first.
+    /// Says where some miners of a lane do not fit on its channel and stay on the farm's.
+    fn tell_who_stays_out(&mut self, id: LaneId, upstream: UpstreamId, work: &Work) {
+        let members = self.lanes.get(id).into_iter().flat_map(Lane::members);
+        let out = members.filter(|member| !self.fits(*member, work)).count();
+        if out > 0 {
+            let (upstream, size) = (self.upstream_name(upstream), work.job.dealt.room.size());
+            let remark = format!(
+                "gives {size} bytes of extranonce, too few for {out} of its miners: they stay on the farm's channel"
+            );
+            self.event(Event::UpstreamRemark { upstream, remark });
+        }
+    }
+
+    /// Hands work of a lane's own to those of its miners that it has room for, those with the most hashrate first.
     fn hand_to_lane(&mut self, now: Instant, id: LaneId, work: &Work, clean_jobs: bool) -> usize {
         let Some(lane) = self.lanes.get_mut(id) else {
             return 0;
@@ -166,7 +194,11 @@ impl Translator {
         let mut order = std::mem::take(&mut self.fan_out);
         order.clear();
         for member in lane.members() {
-            if let Some(miner) = self.miners.get_mut(member) {
+            let fits = |miner: &&mut Miner| {
+                let layout = miner.layout();
+                layout.is_some_and(|layout| work.job.padding(layout).is_some())
+            };
+            if let Some(miner) = self.miners.get_mut(member).filter(fits) {
                 miner.lane = id;
                 order.push((miner.assigned.difficulty(), member));
             }
@@ -207,20 +239,22 @@ impl Translator {
         }
     }
 
-    /// Puts a lane's miners on the farm's jobs, without handing any out; gives them.
+    /// Puts a lane's miners on the farm's jobs, without handing any out; gives those that were not on them already.
     fn leave_own_work(&mut self, now: Instant, id: LaneId) -> Vec<MinerId> {
         let Some(lane) = self.lanes.get_mut(id) else {
             return Vec::new();
         };
         lane.serves = false;
-        let members: Vec<_> = lane.members().collect();
-        for member in &members {
-            if let Some(miner) = self.miners.get_mut(*member) {
-                miner.lane = LaneId::FARM;
+        let mut left = Vec::new();
+        for member in lane.members() {
+            if let Some(miner) = self.miners.get_mut(member)
+                && std::mem::replace(&mut miner.lane, LaneId::FARM) == id
+            {
                 miner.served_until = now;
+                left.push(member);
             }
         }
-        members
+        left
     }
 
     /// Ends what nobody needs any more, and keeps miners of lanes from giving up over a silence.
@@ -263,6 +297,9 @@ impl Translator {
             .into_iter()
             .flat_map(|lane| lane.members());
         let miners = members.filter_map(|member| self.miners.get(member));
+        // Who does not fit on a channel at work counts as one of the farm's.
+        let serves = self.lanes.get(id).is_some_and(|lane| lane.serves);
+        let miners = miners.filter(|miner| miner.lane == id || !serves);
         let (hashrate, hardest) = miners.fold((0.0, None), |(hashrate, hardest), miner| {
             (
                 hashrate + miner.hashrate,

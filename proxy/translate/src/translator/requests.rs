@@ -24,10 +24,14 @@ impl Translator {
         {
             self.free_session(now, id, session);
         }
-        let (sessions, job_serial) = (&mut self.sessions, self.job_serial);
+        let (sessions, job_serial, layout) = (&mut self.sessions, self.job_serial, self.layout);
         let resumed = &mut self.statistics.sessions_resumed;
+        let refused = &mut self.statistics.subscribes_refused;
         let open_session = |asked: Option<&str>| {
-            let opened = sessions.open(now, id, asked, job_serial)?;
+            let Some(opened) = sessions.open(now, (id, asked), layout, job_serial) else {
+                *refused += 1;
+                return None;
+            };
             *resumed += u64::from(opened.past.is_some());
             Some(opened)
         };

@@ -14,7 +14,6 @@ use crate::miners::MinerId;
 use crate::output::Output;
 use crate::refusal::Refusal;
 use crate::share::{self, GoodShare};
-use crate::slot::Slot;
 use crate::work::WorkId;
 
 impl Translator {
@@ -54,9 +53,12 @@ impl Translator {
         {
             return Err(Refusal::Paused(left.as_secs().max(1)));
         }
-        let terms = miner.terms(&self.config)?;
+        if miner.slot().is_none() {
+            return Err(Refusal::NotSubscribed);
+        }
         miner.identity(&submit.worker)?;
         let (work, job) = self.find_job(miner, submit)?;
+        let terms = miner.terms(work)?;
         let upstream = self.upstreams.get_mut(job.connection.upstream);
         let channel = upstream.and_then(|upstream| upstream.channel_of(job.connection));
         let Some((channel, _)) = channel else {
@@ -66,7 +68,7 @@ impl Translator {
                 && share.is_block
                 && self.kept_blocks.insert(&share.hash)
             {
-                self.keep_block(now, id, submit, share, &job);
+                self.keep_block(now, submit, share, &job);
             }
             return Err(Refusal::UpstreamGone);
         };
@@ -90,27 +92,19 @@ impl Translator {
 
     /// Tells whether a share of a paused miner is worth more than the quiet that the pause is for.
     fn solves_block(&self, miner: &Miner, submit: &Submit) -> bool {
-        let job = self.find_job(miner, submit).ok();
-        let share = job.zip(miner.terms(&self.config).ok());
-        let share = share.map(|((work, job), terms)| share::examine(submit, (work, &job), terms));
-        share.is_some_and(|share| share.is_ok_and(|share| share.is_block))
+        let share = self.find_job(miner, submit).and_then(|(work, job)| {
+            let terms = miner.terms(work)?;
+            share::examine(submit, (work, &job), terms)
+        });
+        share.is_ok_and(|share| share.is_block)
     }
 
     /// Has a solved block kept whose upstream is gone.
-    fn keep_block(
-        &mut self,
-        now: Instant,
-        id: MinerId,
-        submit: &Submit,
-        share: &GoodShare,
-        job: &Job,
-    ) {
-        let slot = self.miners.get_mut(id).and_then(|miner| miner.slot());
-        let upstream = self.upstreams.get_mut(job.connection.upstream);
-        let Some((slot, upstream)) = slot.zip(upstream) else {
+    fn keep_block(&mut self, now: Instant, submit: &Submit, share: &GoodShare, job: &Job) {
+        let Some(upstream) = self.upstreams.get_mut(job.connection.upstream) else {
             return;
         };
-        let Some(block) = kept_block(now, (upstream.name(), job), slot, submit, share) else {
+        let Some(block) = kept_block(now, (upstream.name(), job), submit, share) else {
             return;
         };
         self.statistics.blocks_found += 1;
@@ -131,8 +125,7 @@ impl Translator {
         let Some(miner) = self.miners.get_mut(id) else {
             return;
         };
-        let Some(slot) = miner.slot() else { return };
-        let Some(extranonce) = job.extranonce(slot, submit.extranonce2.as_bytes()) else {
+        let Some(extranonce) = job.extranonce(share.slot, submit.extranonce2.as_bytes()) else {
             return;
         };
         let id = job.connection.upstream;
@@ -141,7 +134,7 @@ impl Translator {
         };
         let block = share
             .is_block
-            .then(|| kept_block(now, (upstream.name(), job), slot, submit, share))
+            .then(|| kept_block(now, (upstream.name(), job), submit, share))
             .flatten();
         let Some((channel, statistics)) = upstream.channel_of(job.connection) else {
             return;
@@ -222,15 +215,14 @@ impl Translator {
 fn kept_block(
     now: Instant,
     (upstream, job): (&str, &Job),
-    slot: Slot,
     submit: &Submit,
     share: &GoodShare,
 ) -> Option<KeptBlock> {
-    let extranonce2 = submit.extranonce2.as_bytes();
+    let (slot, extranonce2) = (share.slot, submit.extranonce2.as_bytes());
     Some(KeptBlock {
         hash: share.hash,
-        header: job.header(slot, extranonce2, share.fields).to_bytes(),
-        coinbase: job.coinbase(slot, extranonce2),
+        header: job.header(slot, extranonce2, share.fields)?.to_bytes(),
+        coinbase: job.coinbase(slot, extranonce2)?,
         merkle_path: job.dealt.merkle_path.to_vec(),
         upstream: upstream.to_owned(),
         channel_id: job.channel_id,

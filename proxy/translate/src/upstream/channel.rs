@@ -18,6 +18,7 @@ use crate::duplicates::Duplicates;
 use crate::event::Event;
 use crate::job::{DealtJob, Job, RolledFields, Tip};
 use crate::kept_block::KeptBlock;
+use crate::layout::Room;
 use crate::output::Output;
 use crate::statistics::UpstreamStatistics;
 
@@ -113,9 +114,8 @@ pub(crate) struct Channel {
     former: VecDeque<ChannelId>,
     connection: ConnectionId,
     extranonce_prefix: B0_32,
-    extranonce_size: u16,
-    /// Zero bytes before slot and extranonce2.
-    zeros: usize,
+    /// What is ours of the extranonce.
+    room: Room,
     /// The server takes no change to the version field.
     fixed_version: bool,
     /// Of jobs that become active from now on.
@@ -151,8 +151,8 @@ pub(crate) struct Channel {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terms {
     pub(super) connection: ConnectionId,
-    /// Bytes of the extranonce that are slot and extranonce2.
-    pub(super) needed: u16,
+    /// What is ours of the extranonce.
+    pub(super) room: Room,
     /// Whether shares carry the worker's name (SV2 ext 0x0002).
     pub(super) worker_names: bool,
     /// Whether the server takes no change to the version field.
@@ -184,7 +184,7 @@ impl Channel {
         success: &OpenExtendedMiningChannelSuccess,
         terms: Terms,
     ) -> Result<Self, Fault> {
-        let (prefix, size) = (success.extranonce_prefix.len(), success.extranonce_size);
+        let (prefix, size) = (success.extranonce_prefix.len(), terms.room.size());
         if prefix + usize::from(size) > B0_32::MAX_LEN {
             return Err(Violation::ExtranonceTooLong { prefix, size }.into());
         }
@@ -194,8 +194,7 @@ impl Channel {
             former: VecDeque::new(),
             connection: terms.connection,
             extranonce_prefix: success.extranonce_prefix,
-            extranonce_size: size,
-            zeros: usize::from(size.saturating_sub(terms.needed)),
+            room: terms.room,
             fixed_version: terms.fixed_version,
             target: Target::from_le_bytes(success.target.0),
             future: VecDeque::new(),
@@ -306,7 +305,7 @@ impl Channel {
                 self.take_target(Target::from_le_bytes(message.maximum_target.0), told)
             }
             Mining::SetExtranoncePrefix(message) => {
-                let (prefix, size) = (message.extranonce_prefix.len(), self.extranonce_size);
+                let (prefix, size) = (message.extranonce_prefix.len(), self.room.size());
                 if prefix + usize::from(size) > B0_32::MAX_LEN {
                     return Err(Violation::ExtranonceTooLong { prefix, size }.into());
                 }
@@ -366,7 +365,7 @@ impl Channel {
         }
         let min_ntime = message.min_ntime;
         let (prefix, fixed_version) = (&self.extranonce_prefix, self.fixed_version);
-        let dealt = DealtJob::new(message, prefix, self.zeros, fixed_version);
+        let dealt = DealtJob::new(message, prefix, self.room, fixed_version);
         let Some(min_ntime) = min_ntime else {
             self.future.retain(|other| other.id != job);
             if self.future.len() >= MAX_FUTURE_JOBS {

@@ -33,7 +33,7 @@ pub enum Fault {
     TooLittleExtranonce {
         /// Bytes that the server gives.
         granted: u16,
-        /// Bytes for slot and extranonce2.
+        /// Bytes of the shortest slot and extranonce2.
         needed: u16,
     },
     /// The server opens no channel with any extranonce that we could work with.

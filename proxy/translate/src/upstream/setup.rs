@@ -18,6 +18,7 @@ use sv2::types::{Seq0_64K, Str0_255, U256};
 use super::channel::Terms;
 use super::{Channel, Demand, EXTENSIONS_TIMEOUT, Fault, Outputs, State, Upstream, Violation};
 use crate::event::Event;
+use crate::layout::{Layout, Room};
 use crate::output::Output;
 
 /// Pairs the only `RequestExtensions` of a connection with its answer.
@@ -28,8 +29,8 @@ const EXTENSIONS_REQUEST: u16 = 1;
 /// left speaks of the extranonce too, and asking for less does not help there.
 const EXTRANONCE_REFUSED: &str = "extranonce-size";
 
-/// Bytes of extranonce to ask for when more is refused: a slot with 8 and with 4 bytes of extranonce2, then slots of 3
-/// and 2 bytes. With less, miners could not be told apart.
+/// Bytes of extranonce to ask for when more is refused: four bytes of slot with eight and with four of extranonce2, then
+/// two bytes of slot, with a byte to spare and without. With less, miners could not be told apart.
 const EXTRANONCE_STEPS: [u16; 4] = [12, 8, 7, 6];
 
 /// What a channel is asked for with.
@@ -150,7 +151,7 @@ impl Upstream {
     ) {
         let opening = Opening {
             worker_names,
-            asked: self.extranonce_size,
+            asked: self.layout.size(),
             demand,
         };
         self.ask_for_channel(now, opening, outputs);
@@ -212,7 +213,7 @@ impl Upstream {
         }
         let asked = opening.asked;
         let Some(less) = EXTRANONCE_STEPS.into_iter().find(|less| *less < asked) else {
-            let needed = self.extranonce_size;
+            let needed = self.layout.size();
             return Err(Fault::ExtranonceRefused { asked, needed });
         };
         self.statistics.extranonce_refusals += 1;
@@ -235,8 +236,8 @@ impl Upstream {
         opening: Opening,
         outputs: &mut Outputs,
     ) -> Result<(), Fault> {
-        let (granted, needed) = (success.extranonce_size, self.extranonce_size);
-        if granted < needed {
+        let granted = success.extranonce_size;
+        let Some(room) = Room::new(granted, self.layout.extranonce2_size()) else {
             let reason_code = Str0_255::truncated("extranonce-too-small");
             self.send(
                 CloseChannel {
@@ -246,11 +247,13 @@ impl Upstream {
                 .into(),
                 outputs,
             );
+            let needed = Layout::Narrow.size();
             return Err(Fault::TooLittleExtranonce { granted, needed });
-        }
+        };
+        self.warn_of_room(room, outputs);
         let terms = Terms {
             connection: self.connection(),
-            needed,
+            room,
             worker_names: opening.worker_names,
             fixed_version: self.fixed_version,
             announced: opening.demand,
@@ -268,6 +271,23 @@ impl Upstream {
         }));
         self.state = State::Open(Box::new(channel));
         Ok(())
+    }
+
+    /// Says beforehand what it means that the farm's channel has no room for the usual layout.
+    fn warn_of_room(&self, room: Room, outputs: &mut Outputs) {
+        let (size, needed) = (room.size(), self.layout.size());
+        if size >= needed || self.configured != self.id {
+            return;
+        }
+        let (slot, rolled) = (room.layout.slot_size(), room.layout.extranonce2_size());
+        self.remark(
+            format!(
+                "gives {size} bytes of extranonce, where {needed} are wanted: new miners get {slot} bytes of \
+                 extranonce1 and {rolled} of extranonce2 here; those that have more come only while no other upstream \
+                 has work, and where they take no shorter one they have to connect anew"
+            ),
+            outputs,
+        );
     }
 
     /// Follows `Reconnect` (SV2 §3.6.5): the body checks that the same authority signed for the new host.

@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use sv1::notification::{self, Reconnect};
 use sv1::parse_call;
 use sv2::bitcoin::{Difficulty, VersionMask};
 use sv2::message::Message;
@@ -360,6 +361,16 @@ impl Bench {
                         .for_each(|line| self.rigs[place].hear(line));
                 }
                 Output::CloseMiner { miner, reason } => self.rig(miner).closed = Some(reason),
+                Output::Reconnect { miner, names_place } => {
+                    let place = names_place.then(|| Reconnect {
+                        host: "192.0.2.100".into(),
+                        port: 3_333,
+                        wait: 0,
+                    });
+                    let mut line = Vec::new();
+                    notification::reconnect(&mut line, place.as_ref());
+                    self.rig(miner).hear(&line);
+                }
                 Output::Dial {
                     upstream, redirect, ..
                 } => {

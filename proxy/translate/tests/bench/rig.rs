@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use sv1::{
-    CallError, FromServer, Id, Incoming, Notification, Notify, SubscribeReply, parse_from_server,
+    CallError, FromServer, Id, Incoming, Notification, Notify, Reconnect, SubscribeReply,
+    parse_from_server,
 };
 use translate::{CloseReason, MinerId};
 
@@ -26,6 +27,9 @@ pub struct Rig {
     /// Lines that announce something for the next work.
     difficulty_waits: bool,
     mask_waits: bool,
+    extranonce_waits: bool,
+    /// What it was last asked by client.reconnect, place and all.
+    pub reconnect: Option<Option<Reconnect>>,
 }
 
 impl Rig {
@@ -44,6 +48,8 @@ impl Rig {
             subscribed: false,
             difficulty_waits: false,
             mask_waits: false,
+            extranonce_waits: false,
+            reconnect: None,
         }
     }
 
@@ -131,16 +137,37 @@ impl Rig {
                     self.difficulty > 0.0,
                     "a difficulty comes before the first work"
                 );
+                assert!(
+                    !self.extranonce_waits || work.clean_jobs,
+                    "another extranonce counts for clean work"
+                );
+                self.extranonce_waits = false;
                 (self.difficulty_waits, self.mask_waits) = (false, false);
                 self.notified.push(*work);
             }
+            Notification::SetExtranonce {
+                extranonce1,
+                extranonce2_size,
+            } => {
+                assert!(
+                    !self.extranonce_waits && !self.mask_waits && !self.difficulty_waits,
+                    "the extranonce comes first, once"
+                );
+                self.extranonce_waits = true;
+                self.extranonce1 = extranonce1.as_bytes().to_vec();
+                self.extranonce2_size = usize::from(extranonce2_size);
+            }
+            Notification::Reconnect(place) => self.reconnect = Some(place),
             other => panic!("{other:?} is not sent"),
         }
     }
 
     /// Every request has its reply, and what was announced was followed by work.
     pub fn is_settled(&self) -> bool {
-        self.asked.is_empty() && !self.difficulty_waits && !self.mask_waits
+        self.asked.is_empty()
+            && !self.difficulty_waits
+            && !self.mask_waits
+            && !self.extranonce_waits
     }
 
     pub fn work(&self) -> &Notify {
@@ -163,6 +190,8 @@ pub(super) fn outline(line: &str) -> String {
         Ok(FromServer::Notification(notification)) => match notification {
             Notification::SetDifficulty(_) => "difficulty".into(),
             Notification::SetVersionMask(mask) => format!("mask:{mask:08x}"),
+            Notification::SetExtranonce { .. } => "extranonce".into(),
+            Notification::Reconnect(_) => "reconnect".into(),
             Notification::Notify(work) if work.clean_jobs => "work:clean".into(),
             Notification::Notify(_) => "work".into(),
             other => format!("{other:?}"),

@@ -84,10 +84,10 @@ fn a_server_that_gives_enough_to_who_asks_for_less_is_worked_for() {
 fn a_server_that_gives_too_little_is_left_with_the_figure() {
     let mut bench = opening(4);
     refuse(&mut bench, 0, "min-extranonce-size-too-large");
-    bench.pools[0].extranonce_size = 7;
+    bench.pools[0].extranonce_size = 5;
     let success = bench.pools[0].open_success();
     bench.tell(0, success);
-    let (granted, needed) = (7, 8);
+    let (granted, needed) = (5, 6);
     assert_eq!(
         bench.faults(0),
         [Fault::TooLittleExtranonce { granted, needed }]

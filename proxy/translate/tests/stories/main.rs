@@ -22,6 +22,7 @@ mod extranonce;
 mod fuzz;
 mod jobs;
 mod late_block;
+mod layouts;
 mod limits;
 mod outages;
 mod own_channels;

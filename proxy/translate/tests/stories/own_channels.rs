@@ -413,3 +413,22 @@ fn an_outage_of_the_farms_channel_lets_nobody_go_that_has_an_own_one() {
     bench.wait(20.0);
     assert!(bench.closed(alice).is_some());
 }
+
+#[test]
+fn an_own_channel_without_room_for_its_miners_is_left_to_those_that_fit() {
+    let mut bench = per_user();
+    let usual = bench.start_miner("alice.rig1");
+    bench.pools[1].extranonce_size = 6;
+    serve(&mut bench, 1);
+    assert_eq!(works_for(&bench, usual), 0, "it stays on the farm's");
+    assert!(submit_as(&mut bench, usual, "alice.rig1").contains("true"));
+    assert_eq!((shares(&mut bench, 0), shares(&mut bench, 1)), (1, 0));
+    let words = "primary/alice: gives 6 bytes of extranonce, too few for 1 of its miners: they stay on the farm's \
+                 channel";
+    assert!(bench.log().contains(&words.to_owned()), "{:?}", bench.log());
+    assert!(bench.statistics().miners_moved.is_empty());
+    let heard = bench.rigs[usual].heard.len();
+    bench.deal_job(1, 2);
+    bench.lose(1, "connection lost");
+    assert_eq!(bench.rigs[usual].heard.len(), heard, "it is nobody's loss");
+}

@@ -23,7 +23,8 @@ enum Step {
     Leave(usize),
     Line(usize, Vec<u8>),
     Mine(usize),
-    Open(usize),
+    /// The pool opens a channel with so many bytes of extranonce, and deals a job.
+    Open(usize, u16),
     Tell(usize, Message),
     Lose(usize),
     /// The pool stops to give signs of life, or begins again.
@@ -196,13 +197,19 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..8_usize).prop_map(Step::Leave),
         20 => (0..8_usize, line()).prop_map(|(rig, line)| Step::Line(rig, line)),
         3 => (0..8_usize).prop_map(Step::Mine),
-        3 => (0..2_usize).prop_map(Step::Open),
+        3 => (0..2_usize, prop_oneof![Just(8_u16), 5..17_u16]).prop_map(|(pool, size)| Step::Open(pool, size)),
         10 => (0..2_usize, likely_message()).prop_map(|(pool, message)| Step::Tell(pool, message)),
         2 => (0..2_usize, any_message()).prop_map(|(pool, message)| Step::Tell(pool, message)),
         1 => (0..2_usize).prop_map(Step::Lose),
         1 => (0..2_usize, any::<bool>()).prop_map(|(pool, hangs)| Step::Hang(pool, hangs)),
         4 => prop_oneof![0.0..3.0, 0.0..100.0].prop_map(Step::Wait),
     ]
+}
+
+/// The space that a slot before four bytes of extranonce2 stands for: zeros before it make no difference.
+fn space(slot: &[u8]) -> u32 {
+    slot.iter()
+        .fold(0, |number, byte| number << 8 | u32::from(*byte))
 }
 
 /// A farm that tells of what does not hold.
@@ -248,8 +255,9 @@ impl Farm {
                 }
             }
             Step::Mine(number) => self.mine(number),
-            Step::Open(pool) => {
+            Step::Open(pool, size) => {
                 if self.bench.pools[pool].dialled && self.bench.sent(pool).is_empty() {
+                    self.bench.pools[pool].extranonce_size = size;
                     self.bench.open(pool);
                     self.bench.deal_block(pool, 1);
                 }
@@ -284,8 +292,8 @@ impl Farm {
             .map(|rig| &self.bench.rigs[*rig].extranonce1)
             .filter(|slot| !slot.is_empty())
             .collect();
-        let distinct: std::collections::HashSet<_> = slots.iter().collect();
-        assert_eq!(distinct.len(), slots.len(), "two miners with one slot");
+        let spaces: std::collections::HashSet<_> = slots.iter().map(|slot| space(slot)).collect();
+        assert_eq!(spaces.len(), slots.len(), "two miners in one space");
         assert!(live.iter().all(|rig| self.bench.rigs[*rig].is_settled()));
         let statistics = self.bench.statistics();
         assert_eq!(statistics.miners, live.len() as u64);

@@ -296,13 +296,13 @@ fn every_fault_in_the_set_up_ends_the_connection_and_is_followed_by_another_atte
             |bench| {
                 bench.tell(0, setup_success());
                 bench.tell(0, extensions_success());
-                bench.pools[0].extranonce_size = 7;
+                bench.pools[0].extranonce_size = 5;
                 let success = bench.pools[0].open_success();
                 bench.tell(0, success);
             },
             Fault::TooLittleExtranonce {
-                granted: 7,
-                needed: 8,
+                granted: 5,
+                needed: 6,
             },
         ),
         (
