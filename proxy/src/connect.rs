@@ -24,7 +24,12 @@ pub fn connect(config: &Config) -> Result<(), ExitCode> {
     let mut failed = false;
     for (position, upstream) in config.upstreams.iter().enumerate() {
         match runtime::block_on(Probe::run(config, position, upstream)) {
-            Ok(words) => println!("{}: ok, {words}", upstream.name),
+            Ok(granted) => {
+                println!("{}: ok, {}", upstream.name, granted.words);
+                for warning in granted.warnings {
+                    println!("{}: WARNING, {warning}", upstream.name);
+                }
+            }
             Err(words) => {
                 println!("{}: FAILED, {words}", upstream.name);
                 failed = true;
@@ -38,16 +43,24 @@ pub fn connect(config: &Config) -> Result<(), ExitCode> {
     }
 }
 
+/// What an upstream gave.
+struct Granted {
+    words: String,
+    /// What it said beside that, or what follows from giving little.
+    warnings: Vec<String>,
+}
+
 /// One upstream being tried.
 struct Probe {
     translator: Translator,
     place: Place,
     inputs: (Sender<Input>, Receiver<Input>),
     link: Option<UpstreamLink>,
+    warnings: Vec<String>,
 }
 
 impl Probe {
-    async fn run(config: &Config, position: usize, upstream: &Upstream) -> Result<String, String> {
+    async fn run(config: &Config, position: usize, upstream: &Upstream) -> Result<Granted, String> {
         let brain = brain_config(config, &[position], &[]).map_err(|error| error.to_string())?;
         let place = places(std::iter::once(upstream), &config.limits).pop();
         let mut probe = Self {
@@ -55,6 +68,7 @@ impl Probe {
             place: place.ok_or("no upstream")?,
             inputs: async_channel::bounded(QUEUE),
             link: None,
+            warnings: Vec::new(),
         };
         loop {
             if let Some(outcome) = probe.act() {
@@ -65,7 +79,7 @@ impl Probe {
     }
 
     /// Does what the translator says until it says how it went.
-    fn act(&mut self) -> Option<Result<String, String>> {
+    fn act(&mut self) -> Option<Result<Granted, String>> {
         self.translator.handle_timeout(Instant::now());
         while let Some(output) = self.translator.poll_output() {
             match output {
@@ -91,11 +105,14 @@ impl Probe {
                     ..
                 }) => {
                     let names = if worker_names { "sees" } else { "does not see" };
-                    return Some(Ok(format!(
+                    let words = format!(
                         "handshake and setup done, channel opened at difficulty {difficulty} \
                          with {extranonce_size} bytes of extranonce, the pool {names} worker names"
-                    )));
+                    );
+                    let warnings = std::mem::take(&mut self.warnings);
+                    return Some(Ok(Granted { words, warnings }));
                 }
+                Output::Event(Event::UpstreamRemark { remark, .. }) => self.warnings.push(remark),
                 Output::Event(Event::UpstreamFailed { fault, .. }) => {
                     return Some(Err(fault.to_string()));
                 }

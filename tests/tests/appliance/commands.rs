@@ -70,6 +70,18 @@ fn check_connect_fails_where_the_pool_refuses_the_channel() {
 }
 
 #[test]
+fn check_connect_warns_of_an_extranonce_too_small_for_the_usual_layout() {
+    let pool = Pool::start(PoolConfig {
+        extranonce_size: 6,
+        ..Pool::config()
+    });
+    let ended = check_connect(&[pool.url()]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let warning = "pool0: WARNING, gives 6 bytes of extranonce, where 8 are wanted: ";
+    assert!(ended.stdout.contains(warning), "{ended:?}");
+}
+
+#[test]
 fn check_connect_fails_where_the_extranonce_is_too_small() {
     let pool = Pool::start(PoolConfig {
         extranonce_size: 4,
