@@ -107,10 +107,12 @@ fn shares_flow_where_jobs_are_addressed_to_the_group() {
 
 #[test]
 fn shares_flow_where_the_extranonce_is_as_small_as_it_may_be() {
-    mine_through_everything(PoolConfig {
-        extranonce_size: 8,
-        ..Pool::config()
-    });
+    for extranonce_size in [8, 7, 6] {
+        mine_through_everything(PoolConfig {
+            extranonce_size,
+            ..Pool::config()
+        });
+    }
 }
 
 #[test]
