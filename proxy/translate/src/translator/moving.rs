@@ -100,9 +100,9 @@ impl Translator {
         *self.statistics.miners_moved.entry(way).or_default() += 1;
     }
 
-    /// Closes who was asked to connect anew and has not gone.
+    /// Closes who was asked to connect anew and has not gone. While nobody has work there is no reason to.
     pub(super) fn close_who_stays(&mut self, now: Instant) {
-        let Some(work) = self.works.newest() else {
+        let Some((active, work)) = self.upstreams.active().zip(self.works.newest()) else {
             return;
         };
         let size = work.job.dealt.room.size();
@@ -115,9 +115,7 @@ impl Translator {
         for id in staying {
             self.close_misfit(now, id, size);
         }
-        if let Some(active) = self.upstreams.active() {
-            self.tell_of_moves(active);
-        }
+        self.tell_of_moves(active);
     }
 
     /// Says what was done with how many miners, where any were moved.

@@ -328,3 +328,27 @@ fn an_upstream_with_little_room_says_so_as_its_channel_opens() {
     let said = |words: &&String| words.starts_with("backup: gives 7 bytes of extranonce, where 8");
     assert!(bench.log().iter().find(said).is_some(), "{:?}", bench.log());
 }
+
+#[test]
+fn in_an_outage_nobody_is_closed_for_its_extranonce() {
+    let mut bench = farm_with_backup(6);
+    let rig = start(&mut bench, "bench/1.0", None);
+    bench.lose(0, "connection lost");
+    bench.lose(1, "connection lost");
+    bench.wait(30.0);
+    assert_eq!(bench.closed(rig), None);
+    serve(&mut bench, 0, 8);
+    assert_eq!(mined(&mut bench, rig, 0).len(), 8, "as before");
+}
+
+#[test]
+fn a_subscribe_without_a_slot_left_is_refused_and_counted() {
+    let mut bench = Bench::with_work(Config {
+        first_slot: u32::MAX,
+        ..config()
+    });
+    bench.start_miner("farm.rig");
+    let late = bench.connect();
+    assert_eq!(outline(&bench.say(late, crate::bench::SUBSCRIBE)), "2!20");
+    assert_eq!(bench.statistics().subscribes_refused, 1);
+}
