@@ -53,17 +53,17 @@ async fn save(mut workers: Workers, drivers: Vec<Sender<Input>>, stopped: Receiv
     }
 }
 
-/// Asks each driver for what it knows.
+/// Asks each driver for what it knows; one that has ended knows nothing.
 async fn ask(drivers: &[Sender<Input>]) -> Vec<Difficulties> {
     let mut all = Vec::new();
     for driver in drivers {
         let (asker, answer) = async_channel::bounded(1);
         let asked = driver.send(Input::WorkerDifficulties(asker)).await;
-        if asked.is_ok()
-            && let Ok(difficulties) = answer.recv().await
-        {
-            all.push(difficulties);
-        }
+        let known = match asked {
+            Ok(()) => answer.recv().await.unwrap_or_default(),
+            Err(_) => Difficulties::new(),
+        };
+        all.push(known);
     }
     all
 }

@@ -40,6 +40,8 @@ pub(crate) struct Workers {
     directory: StateDirectory,
     /// As they were last learnt, those that changed last at the end.
     known: Difficulties,
+    /// What each translator reported last; only what differs from it is news.
+    reported: Vec<Difficulties>,
     /// Whether the file holds less than is known.
     unsaved: bool,
     /// Whether the last try to write it failed, and the log says so.
@@ -61,6 +63,7 @@ impl Workers {
         Self {
             directory,
             known,
+            reported: Vec::new(),
             unsaved: false,
             failing: false,
         }
@@ -71,7 +74,8 @@ impl Workers {
         &self.known
     }
 
-    /// Takes what each translator knows, and writes the file where that is news.
+    /// Takes what each translator knows, always in the same order, and writes the file where that is news. Nothing is
+    /// taken from one whose report is empty: it has ended.
     pub(crate) fn save(&mut self, learnt: Vec<Difficulties>) {
         self.unsaved |= self.learn(learnt);
         if !self.unsaved {
@@ -89,13 +93,21 @@ impl Workers {
         }
     }
 
-    /// Takes over what is other than known, and tells whether anything is. Each translator was started with all that
-    /// was known, so that what it has unchanged may be old.
+    /// Takes over what each translator has learnt since its last report, and tells whether that is anything. What one
+    /// has unchanged may be old: another may have learnt better. Each was started with all that was known then.
     fn learn(&mut self, learnt: Vec<Difficulties>) -> bool {
-        let before: HashMap<_, _> = self.known.iter().map(|(name, of)| (&**name, *of)).collect();
-        let is_news = |(name, of): &(Box<str>, Difficulty)| before.get(&**name) != Some(of);
-        let news = learnt.into_iter().flat_map(last_of_each).filter(is_news);
-        let news = last_of_each(news.collect());
+        let known = &self.known;
+        self.reported.resize_with(learnt.len(), || known.clone());
+        let mut news = Vec::new();
+        for (last, now) in self.reported.iter_mut().zip(learnt) {
+            if now.is_empty() {
+                continue;
+            }
+            let now = last_of_each(now);
+            news.extend(differing(&now, last));
+            *last = now;
+        }
+        let news = last_of_each(news);
         if news.is_empty() {
             return false;
         }
@@ -116,6 +128,13 @@ impl Workers {
         }
         text
     }
+}
+
+/// Finds what is otherwise than before, or new.
+fn differing(now: &Difficulties, before: &Difficulties) -> Difficulties {
+    let before: HashMap<_, _> = before.iter().map(|(name, of)| (&**name, *of)).collect();
+    let is_news = |(name, of): &&(Box<str>, Difficulty)| before.get(&**name) != Some(of);
+    now.iter().filter(is_news).cloned().collect()
 }
 
 /// Keeps the last entry of each name, in order.

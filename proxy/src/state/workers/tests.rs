@@ -93,6 +93,31 @@ fn of_several_translators_the_one_that_learnt_something_counts() {
 }
 
 #[test]
+fn what_one_translator_still_believes_does_not_come_back() {
+    let place = Place::with("millrace workers 1\n1 \"a\"\n1 \"b\"\n");
+    let mut workers = place.workers();
+    let reports = || {
+        vec![
+            difficulties(&[("a", 8.0), ("b", 1.0)]),
+            difficulties(&[("a", 1.0), ("b", 16.0)]),
+        ]
+    };
+    workers.save(reports());
+    let first = place.text();
+    fs::remove_file(place.0.join(NAME)).unwrap();
+    workers.save(reports());
+    assert!(!place.0.join(NAME).exists(), "nothing is news");
+    assert_eq!(first, "millrace workers 1\n8 \"a\"\n16 \"b\"\n");
+    // The worker has moved to the other translator.
+    workers.save(vec![Vec::new(), difficulties(&[("a", 2.0), ("b", 16.0)])]);
+    assert_eq!(place.text(), "millrace workers 1\n16 \"b\"\n2 \"a\"\n");
+    fs::remove_file(place.0.join(NAME)).unwrap();
+    let [first, _] = <[Difficulties; 2]>::try_from(reports()).unwrap();
+    workers.save(vec![first, difficulties(&[("a", 2.0), ("b", 16.0)])]);
+    assert!(!place.0.join(NAME).exists(), "the first one's is old");
+}
+
+#[test]
 fn a_file_that_cannot_be_written_stays_and_is_written_later() {
     let place = Place::with("millrace workers 1\n1 \"a\"\n");
     let mut workers = place.workers();
