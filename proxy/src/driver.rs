@@ -388,8 +388,12 @@ impl Driver {
                 miner,
                 format!("does not read: {waiting} bytes of replies wait"),
             );
-        } else if blocked && self.blocked.insert(miner) {
-            self.next_blocked_check = now + BLOCKED_CHECK;
+        } else if blocked {
+            // One that blocks again and again must not put the next look at the others off.
+            if self.blocked.is_empty() {
+                self.next_blocked_check = now + BLOCKED_CHECK;
+            }
+            self.blocked.insert(miner);
         }
     }
 
