@@ -40,7 +40,8 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     // A restart must not wait for connections of the last run to time out.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
-        socket.set_only_v6(false)?;
+        // `0.0.0.0` and `[::]` may both be configured with the same port.
+        socket.set_only_v6(true)?;
     }
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -299,3 +300,6 @@ fn prepare(stream: &TcpStream) {
     // Without it a dead connection is still noticed by its silence, only later.
     let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
 }
+
+#[cfg(test)]
+mod tests;
