@@ -83,7 +83,8 @@ impl Appliance {
             sockets.push((address, socket, listener));
         }
         let directory = config.state.directory.as_deref();
-        let directory = directory.map(StateDirectory::open).transpose()?;
+        let directory = directory.map(StateDirectory::open_if_it_works);
+        let directory = directory.transpose()?.flatten();
         let workers = directory.clone().map(Workers::load);
         let (blocks, keeping) = directory.map(Blocks::in_files).unzip();
         let blocks = blocks.unwrap_or_default();

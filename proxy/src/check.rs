@@ -6,15 +6,12 @@ use std::process::ExitCode;
 use crate::arguments::BAD_USAGE;
 use crate::config::{Config, ConfigError};
 
-/// Reads the config file; prints every problem of a wrong one.
+/// Reads the config file to run by it; prints every problem of a wrong one. A disk at fault is none.
 ///
 /// # Errors
 /// Exit code 2 where there is no config to go on with.
-pub fn load(path: &Path) -> Result<Config, ExitCode> {
-    Config::load(path).map_err(|error: ConfigError| {
-        eprintln!("{error}");
-        ExitCode::from(BAD_USAGE)
-    })
+pub fn load_to_run(path: &Path) -> Result<Config, ExitCode> {
+    Config::load_to_run(path).map_err(refused)
 }
 
 /// Checks the config file and prints what it will do.
@@ -22,7 +19,12 @@ pub fn load(path: &Path) -> Result<Config, ExitCode> {
 /// # Errors
 /// Exit code 2 where anything is wrong with it; every problem has been printed.
 pub fn check(path: &Path) -> Result<Config, ExitCode> {
-    let config = load(path)?;
+    let config = Config::load(path).map_err(refused)?;
     println!("{}: ok, {}", path.display(), config.summary());
     Ok(config)
+}
+
+fn refused(error: ConfigError) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::from(BAD_USAGE)
 }

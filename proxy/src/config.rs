@@ -41,7 +41,7 @@ pub use self::upstream::Upstream;
 use self::document::Document;
 use self::listener::Surroundings;
 use self::report::Report;
-use crate::state::StateDirectory;
+use crate::state::{StateDirectory, StateError};
 
 /// Everything that an operator decides.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,6 +75,20 @@ impl Config {
     /// # Errors
     /// Every problem of the file at once, or why it cannot be read.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_where(path, |_| true)
+    }
+
+    /// As [`load`](Self::load), but a disk that is full, read-only or broken is not held against the config: mining
+    /// goes on without it.
+    ///
+    /// # Errors
+    /// Every problem of the file at once, or why it cannot be read.
+    pub fn load_to_run(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_where(path, StateError::is_of_config)
+    }
+
+    /// Reads a config file; `counts` tells which faults of the state directory make it a wrong one.
+    fn load_where(path: &Path, counts: fn(&StateError) -> bool) -> Result<Self, ConfigError> {
         let file = path.display().to_string();
         let mut bytes = Vec::new();
         let read =
@@ -88,7 +102,7 @@ impl Config {
                 })
             }
             Ok(_) => match String::from_utf8(bytes) {
-                Ok(text) => Self::parse(&file, &text)?.with_usable_state(file, &text),
+                Ok(text) => Self::parse(&file, &text)?.with_usable_state(file, &text, counts),
                 Err(error) => Err(not_utf8(file, &error)),
             },
         }
@@ -131,9 +145,16 @@ impl Config {
     }
 
     /// Tries whether files can be written in the state directory.
-    fn with_usable_state(self, file: String, text: &str) -> Result<Self, ConfigError> {
+    fn with_usable_state(
+        self,
+        file: String,
+        text: &str,
+        counts: fn(&StateError) -> bool,
+    ) -> Result<Self, ConfigError> {
         let directory = self.state.directory.as_deref();
-        let Some(Err(error)) = directory.map(StateDirectory::try_out) else {
+        let tried = directory.map_or(Ok(()), StateDirectory::try_out);
+        let Err(error) = tried.or_else(|error| if counts(&error) { Err(error) } else { Ok(()) })
+        else {
             return Ok(self);
         };
         let mut report = Report::default();

@@ -12,7 +12,7 @@ use crate::{check, logging, runtime};
 /// # Errors
 /// Exit code 2 for a bad config, 1 where it cannot start.
 pub fn run(path: &Path) -> Result<(), ExitCode> {
-    let config = check::load(path)?;
+    let config = check::load_to_run(path)?;
     logging::start(&config.log);
     runtime::use_one_thread();
     let signals = runtime::stop_signals().map_err(|error| failed(&error))?;

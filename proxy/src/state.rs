@@ -32,6 +32,15 @@ pub enum StateError {
     },
 }
 
+impl StateError {
+    /// Tells whether the config or the permissions are at fault; else the disk is, and may be full or read-only.
+    pub(crate) fn is_of_config(&self) -> bool {
+        use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+        let (Self::CannotMake { error, .. } | Self::CannotWrite { error, .. }) = self;
+        matches!(error.kind(), NotFound | PermissionDenied | NotADirectory)
+    }
+}
+
 /// A directory in which files can be written.
 #[derive(Debug, Clone)]
 pub(crate) struct StateDirectory {
@@ -71,6 +80,17 @@ impl StateDirectory {
         }
     }
 
+    /// As [`open`](Self::open), but a disk at fault gives no directory and a line in the log: no miner stands still for it.
+    pub(crate) fn open_if_it_works(path: &Path) -> Result<Option<Self>, StateError> {
+        match Self::open(path) {
+            Err(error) if !error.is_of_config() => {
+                log::error!("{error}; nothing is kept until the next start");
+                Ok(None)
+            }
+            opened => opened.map(Some),
+        }
+    }
+
     /// Gives where a file of this name is.
     pub(crate) fn path_of(&self, name: &str) -> PathBuf {
         self.path.join(name)
@@ -87,3 +107,6 @@ impl StateDirectory {
         File::open(&self.path)?.sync_all()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -129,6 +129,23 @@ fn a_directory_that_cannot_be_made_or_written_is_a_wrong_config() {
     fs::remove_file(&file.0).unwrap();
 }
 
+/// A link to itself stands for a disk that is full or read-only.
+#[test]
+fn a_disk_at_fault_keeps_no_miner_from_mining() {
+    let (pool, state) = (Pool::start(Pool::config()), State::new());
+    std::os::unix::fs::symlink(&state.0, &state.0).unwrap();
+    let config = state.config(&pool);
+    let checked = Program::with_config(millrace(), &config.text(), &["check", "--config"]).ended();
+    assert_eq!(checked.code, Some(2), "{checked:?}");
+    let proxy = Program::run(millrace(), &config);
+    let line = proxy.wait_for_log("nothing is kept until the next start");
+    assert!(line.starts_with("ERROR cannot write in"), "{line}");
+    Rig::start(proxy.address(), "farm.rig").mine();
+    pool.next_share();
+    assert_eq!(proxy.stop().code, Some(0));
+    fs::remove_file(&state.0).unwrap();
+}
+
 #[test]
 fn check_leaves_no_directory_behind() {
     let (pool, state) = (Pool::start(Pool::config()), State::new());

@@ -1,0 +1,19 @@
+//! Which faults of the state directory are the config's.
+
+use super::*;
+
+fn cannot_write(kind: io::ErrorKind) -> StateError {
+    StateError::CannotWrite {
+        path: PathBuf::from("/state"),
+        error: kind.into(),
+    }
+}
+
+#[test]
+fn a_full_or_read_only_disk_is_not_the_configs_fault() {
+    use io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem, StorageFull};
+    assert!(!cannot_write(StorageFull).is_of_config());
+    assert!(!cannot_write(ReadOnlyFilesystem).is_of_config());
+    assert!(cannot_write(PermissionDenied).is_of_config());
+    assert!(cannot_write(NotADirectory).is_of_config());
+}
