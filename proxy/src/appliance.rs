@@ -142,8 +142,13 @@ impl Appliance {
         if let Some(saving) = self.saving {
             saving.stop().await;
         }
+        let mut drivers = Vec::new();
+        // All are told first, so that the slowest one's last words are all that is waited for.
         for shard in self.shards {
-            shard.stop().await;
+            drivers.push(shard.tell_to_stop().await);
+        }
+        for driver in drivers {
+            driver.await;
         }
         if let Some(keeping) = self.keeping
             && runtime::within(LAST_BLOCKS, keeping).await.is_none()
@@ -180,13 +185,14 @@ impl Shard {
         }
     }
 
-    async fn stop(self) {
+    /// Closes the listeners and tells the driver to stop; gives it to be waited for.
+    async fn tell_to_stop(self) -> JoinHandle<()> {
         for acceptor in self.acceptors {
             acceptor.cancel().await;
         }
         // Fails only where the driver has ended.
         let _ = self.inputs.send(Input::Stop).await;
-        self.driver.await;
+        self.driver
     }
 }
 
