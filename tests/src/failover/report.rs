@@ -31,6 +31,8 @@ impl Report {
 
     fn problems_of(&self, outcome: &Outcome) -> Vec<String> {
         let poor = outcome.credited < LEAST_CREDIT && self.trial.window.as_secs() >= LEAST_WINDOW;
+        // However short the window, a farm that works finds something.
+        let nothing = outcome.credited <= 0.0;
         let idle = outcome.minerd_accepted == Some(0);
         [
             (outcome.connections_lost > 0, "connections were lost"),
@@ -39,6 +41,7 @@ impl Report {
                 "not every miner got work of the other pool",
             ),
             (poor, "the other pool credited less than 90 % of the work"),
+            (nothing, "the other pool credited nothing"),
             (idle, "minerd had no share accepted"),
             (
                 outcome.returned == Some(false),

@@ -241,14 +241,14 @@ fn what_a_miner_asked_before_it_stopped_sending_is_answered() {
 #[test]
 fn silent_connections_are_closed_while_a_good_miner_mines() {
     let pool = Pool::start(Pool::config());
-    let config = ProxyConfig::new(&[pool.url()]).limit("setup_timeout = \"1s\"");
+    let config = ProxyConfig::new(&[pool.url()]).limit("setup_timeout = \"5s\"");
     let proxy = Program::run(millrace(), &config);
     let mut good = Rig::start(proxy.address(), "good");
     good.mine();
     let mut silent: Vec<_> = (0..100).map(|_| Wire::connect(proxy.address())).collect();
     good.mine();
     silent.iter_mut().for_each(Wire::wait_for_close);
-    let _ = proxy.wait_for_logs("did not subscribe and authorize within 1 s", 100);
+    let _ = proxy.wait_for_logs("did not subscribe and authorize within 5 s", 100);
     good.mine();
     proxy.stop();
     assert_eq!(pool.stats_at_rest().shares_accepted, 3);

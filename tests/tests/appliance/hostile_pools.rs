@@ -21,10 +21,15 @@ const HEADER: usize = 22;
 /// Puts a bad line where the proxy looks for the pool: it must say `words` and try again, keep its miner, and mine as
 /// soon as the line leads to the pool.
 fn refuses(pool: &Pool, bad: Line, words: &str) {
+    refuses_within("2s", pool, bad, words);
+}
+
+/// As [`refuses`], with the time that the proxy gives a pool: short where silence is what is tried.
+fn refuses_within(timeout: &str, pool: &Pool, bad: Line, words: &str) {
     let board = Switchboard::new(bad);
     let config = ProxyConfig::new(&[&board.url(pool.url())])
-        .limit("upstream_connect_timeout = \"300ms\"")
-        .limit("upstream_setup_timeout = \"300ms\"");
+        .limit(&format!("upstream_connect_timeout = \"{timeout}\""))
+        .limit(&format!("upstream_setup_timeout = \"{timeout}\""));
     let proxy = Program::run(millrace(), &config);
     let mut rig = Rig::start(proxy.address(), "rig");
     let line = proxy.wait_for_logs(words, 2);
@@ -190,7 +195,8 @@ fn a_message_out_of_turn_is_refused() {
 #[test]
 fn silence_in_the_handshake_is_given_up() {
     let pool = Pool::start(Pool::config());
-    refuses(
+    refuses_within(
+        "300ms",
         &pool,
         Line::script(listen_on),
         "no answer to the Noise handshake within",
@@ -203,7 +209,8 @@ fn silence_after_the_handshake_is_given_up() {
     let good = Pool::start(config.clone());
     config.faults.silent = true;
     let silent = Pool::start(config);
-    refuses(
+    refuses_within(
+        "300ms",
         &good,
         Line::To(silent.address()),
         "no answer to SetupConnection in time",

@@ -11,11 +11,12 @@ fn miners_stay_connected_while_the_pool_is_away_and_mine_on_when_it_is_back() {
     let mut rigs = ["rig1", "rig2", "rig3"].map(|name| Rig::start(proxy.address(), name));
     rigs.iter_mut().for_each(Rig::mine);
     for outage in 1..=3 {
+        let failed = proxy.count_log("cannot connect to");
         let late = rigs.each_mut().map(|rig| (rig.find(), rig.clean_jobs()));
         let (stats, config) = pool.stop();
         assert_eq!(stats.shares_refused_total(), 0);
         let _ = proxy.wait_for_logs("connection closed by the upstream", outage);
-        let _ = proxy.wait_for_log("cannot connect to");
+        let _ = proxy.wait_for_logs("cannot connect to", failed + 1);
         // Nobody would pay for these, and the miner is told so.
         for (rig, (share, _)) in rigs.iter_mut().zip(&late) {
             let answer = format!("{:?}", rig.submit(share));
