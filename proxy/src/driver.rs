@@ -23,7 +23,7 @@ use crate::logging;
 use crate::runtime;
 use crate::state::blocks::Blocks;
 use crate::state::workers::Difficulties;
-use crate::upstream::{self, Attempt, Place, UpstreamLink};
+use crate::upstream::{self, Attempt, Place, Sent, UpstreamLink};
 
 /// Longest time for the last words when the process stops.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -474,7 +474,7 @@ impl Driver {
             return;
         };
         let Some(link) = &upstream.link else { return };
-        if !link.send((message, worker)) {
+        if link.send((message, worker)) == Sent::NoRoom {
             upstream.attempts += 1;
             upstream.link = None;
             let words = "does not take in what we send, too much waits".to_owned();

@@ -3,9 +3,10 @@
 use std::io;
 use std::net::Shutdown;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use async_channel::{Receiver, Sender};
+use async_channel::{Receiver, Sender, TrySendError};
 use async_std::io::{ReadExt, WriteExt};
 use async_std::net::TcpStream;
 use sv2::codec::DecodeError;
@@ -30,7 +31,7 @@ const MESSAGES_PER_WRITE: usize = 256;
 const QUEUE: usize = 4_096;
 
 /// Tells one connection to an upstream from the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Attempt(pub(crate) u64);
 
 /// A message on its way out, with the worker's name where one goes on it.
@@ -42,10 +43,25 @@ pub(crate) struct UpstreamLink {
     messages: Sender<Outgoing>,
 }
 
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// It is in line.
+    InLine,
+    /// The line is full because the network stalls.
+    NoRoom,
+    /// The connection has ended; why is on its way to the driver.
+    Ended,
+}
+
 impl UpstreamLink {
-    /// Puts a message in line; `false` where the line is full because the network stalls.
-    pub(crate) fn send(&self, message: Outgoing) -> bool {
-        self.messages.try_send(message).is_ok()
+    /// Puts a message in line.
+    pub(crate) fn send(&self, message: Outgoing) -> Sent {
+        match self.messages.try_send(message) {
+            Ok(()) => Sent::InLine,
+            Err(TrySendError::Full(_)) => Sent::NoRoom,
+            Err(TrySendError::Closed(_)) => Sent::Ended,
+        }
     }
 }
 
@@ -83,8 +99,8 @@ pub(crate) enum Ended {
     Decrypt(#[from] DecryptError),
     #[error("received a frame that is no message: {0}")]
     Decode(#[from] DecodeError),
-    #[error("the upstream does not take in what we send")]
-    Stalled,
+    #[error("has taken in nothing of what we send for {0:?}")]
+    Stalled(Duration),
     #[error("the proxy stops")]
     Stopped,
 }
@@ -116,13 +132,20 @@ async fn serve(
     let (messages, queue) = async_channel::bounded(QUEUE);
     let connected = Input::UpstreamConnected(upstream, attempt, UpstreamLink { messages });
     inputs.send(connected).await.map_err(|_| Ended::Stopped)?;
+    let stalled = Arc::new(AtomicBool::new(false));
     runtime::spawn(write(
         stream.clone(),
         transport.encryptor,
         queue,
         place.write_timeout,
+        stalled.clone(),
     ));
-    read(&stream, transport.decryptor, upstream, attempt, inputs).await
+    let ended = read(&stream, transport.decryptor, upstream, attempt, inputs).await;
+    if stalled.load(Ordering::Relaxed) {
+        // The writer closed the connection, and that is all that the reader saw.
+        return Err(Ended::Stalled(place.write_timeout));
+    }
+    ended
 }
 
 /// Connects and shakes hands: a server that does not prove its authority key is none.
@@ -189,12 +212,14 @@ async fn read(
     }
 }
 
-/// Writes what is in line, many messages at once, until the driver drops its end; then closes the connection.
+/// Writes what is in line, many messages at once, until the driver drops its end; then closes the connection. Sets
+/// `stalled` where the network takes nothing in for the timeout; of another end the reader tells.
 async fn write(
     mut stream: TcpStream,
     mut encryptor: FrameEncryptor,
     queue: Receiver<Outgoing>,
     timeout: Duration,
+    stalled: Arc<AtomicBool>,
 ) {
     let (mut frame, mut bytes) = (Vec::new(), Vec::new());
     while let Ok(first) = queue.recv().await {
@@ -211,10 +236,13 @@ async fn write(
                 return close(&stream);
             }
         }
-        let written = runtime::within(timeout, stream.write_all(&bytes)).await;
-        if !matches!(written, Some(Ok(()))) {
-            log::warn!("{}", Ended::Stalled);
-            break;
+        match runtime::within(timeout, stream.write_all(&bytes)).await {
+            Some(Ok(())) => {}
+            Some(Err(_)) => break,
+            None => {
+                stalled.store(true, Ordering::Relaxed);
+                break;
+            }
         }
     }
     close(&stream);
@@ -224,3 +252,6 @@ fn close(stream: &TcpStream) {
     // An error means that the connection has ended by itself; the reader tells of it.
     let _ = stream.shutdown(Shutdown::Both);
 }
+
+#[cfg(test)]
+mod tests;
