@@ -112,7 +112,7 @@ pub(crate) struct Driver {
     blocked: HashSet<MinerId>,
     next_blocked_check: Instant,
     /// Upstream connections that end once their last messages are written.
-    hanging_up: usize,
+    hanging_up: HashSet<(UpstreamId, Attempt)>,
     stopping: bool,
 }
 
@@ -139,7 +139,7 @@ impl Driver {
             dirty: Vec::new(),
             blocked: HashSet::new(),
             next_blocked_check: Instant::now(),
-            hanging_up: 0,
+            hanging_up: HashSet::new(),
             stopping: false,
         }
     }
@@ -164,12 +164,17 @@ impl Driver {
 
     /// Waits until the last bytes are on their way: upstreams hear that the channel closes, miners get their replies.
     async fn drain(&mut self) {
-        while self.hanging_up > 0 || !self.blocked.is_empty() {
+        while !self.hanging_up.is_empty() || !self.blocked.is_empty() {
             let next = future::or(self.inputs.upstream.1.recv(), self.inputs.miners.1.recv());
             match next.await {
-                Ok(Input::UpstreamLost(..)) => self.hanging_up = self.hanging_up.saturating_sub(1),
-                Ok(Input::MinerDrained(miner, _)) => {
-                    self.blocked.remove(&miner);
+                // A dial that fails is none of those whose last messages are on their way.
+                Ok(Input::UpstreamLost(id, attempt, _)) => {
+                    self.hanging_up.remove(&(id, attempt));
+                }
+                Ok(Input::MinerDrained(miner, written)) => {
+                    self.miner_drained(Instant::now(), miner, written);
+                    // More may have been in line behind what is written now.
+                    self.act();
                 }
                 Ok(_) => {}
                 Err(_) => return,
@@ -257,6 +262,7 @@ impl Driver {
                 }
             }
             Input::UpstreamLost(id, attempt, words) => {
+                self.hanging_up.remove(&(id, attempt));
                 let Some(upstream) = self.upstream(id, attempt) else {
                     return;
                 };
@@ -499,11 +505,11 @@ impl Driver {
                 self.take(input);
             }
         }
-        self.hanging_up = self
-            .upstreams
-            .iter()
-            .filter(|upstream| upstream.link.is_some())
-            .count();
+        let connected = self.upstreams.iter().enumerate();
+        let connected = connected.filter(|(_, upstream)| upstream.link.is_some());
+        self.hanging_up = connected
+            .map(|(id, upstream)| (UpstreamId(id), Attempt(upstream.attempts)))
+            .collect();
         self.translator.stop(now);
         self.stopping = true;
     }
