@@ -454,7 +454,7 @@ impl Driver {
     fn dial(&mut self, id: UpstreamId, configured: UpstreamId, redirect: Option<(String, u16)>) {
         let place = self.upstreams.get(configured.0).map(|it| it.place.clone());
         let Some(place) = place else { return };
-        if id.0 == self.upstreams.len() {
+        while self.upstreams.len() <= id.0 {
             self.upstreams.push(Upstream {
                 place: place.clone(),
                 attempts: 0,

@@ -191,6 +191,7 @@ impl Miner {
     fn resume(&mut self, past: Past) {
         self.assigned = past.assigned.carried(past.seen);
         self.vardiff = past.vardiff.clone();
+        self.home = past.home;
         self.past = Some(Box::new(past));
     }
 
@@ -209,6 +210,7 @@ impl Miner {
             version_mask: self.version_mask.or(earlier_mask),
             worker: self.workers.first().cloned(),
             seen,
+            home: self.home,
         };
         Some((session, Some(past)))
     }

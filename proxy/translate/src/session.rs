@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use sv2::bitcoin::VersionMask;
 
 use crate::assigned::Assigned;
+use crate::lane::LaneId;
 use crate::layout::Layout;
 use crate::miner::Worker;
 use crate::miners::MinerId;
@@ -41,6 +42,8 @@ pub(crate) struct Past {
     pub(crate) worker: Option<Worker>,
     /// The last work that it was sent.
     pub(crate) seen: WorkId,
+    /// Whose channel it worked on.
+    pub(crate) home: LaneId,
 }
 
 /// A session for a miner that subscribes, and its past where it is resumed.
@@ -216,6 +219,7 @@ mod tests {
             version_mask: None,
             worker: None,
             seen: WorkId::nth(1),
+            home: LaneId::FARM,
         }
     }
 

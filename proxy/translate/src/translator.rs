@@ -97,14 +97,14 @@ pub struct Translator {
 impl Translator {
     /// Makes a translator that dials its upstreams at the first timeout.
     #[must_use]
-    pub fn new(now: Instant, config: Config) -> Self {
+    pub fn new(now: Instant, mut config: Config) -> Self {
         let [s0, s1, s2, s3, s4, s5, s6, s7, ..] = config.seed;
         let seed = u64::from_le_bytes([s0, s1, s2, s3, s4, s5, s6, s7]);
         let extranonce2_size = config.extranonce2_size;
         let slots = Slots::new(config.first_slot, extranonce2_size);
         let mut known = KnownDifficulties::default();
-        for (worker, difficulty) in &config.worker_difficulties {
-            known.note(worker, *difficulty);
+        for (worker, difficulty) in std::mem::take(&mut config.worker_difficulties) {
+            known.note(&worker, difficulty);
         }
         Self {
             upstreams: Upstreams::new(now, &config, seed),

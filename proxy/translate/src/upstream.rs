@@ -47,6 +47,8 @@ pub struct UpstreamId(pub usize);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ConnectionId {
     pub(crate) upstream: UpstreamId,
+    /// The configured upstream that it goes to, which stays when a connection of a lane's is gone.
+    pub(crate) configured: UpstreamId,
     number: u64,
 }
 
@@ -544,6 +546,7 @@ impl Upstream {
     fn connection(&self) -> ConnectionId {
         ConnectionId {
             upstream: self.id,
+            configured: self.configured,
             number: self.connections,
         }
     }

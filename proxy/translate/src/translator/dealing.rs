@@ -73,7 +73,7 @@ impl Translator {
     }
 
     /// Lets slots rest until the farm and every lane have had another job since their miner left.
-    fn advance_job_serial(&mut self, now: Instant) {
+    pub(super) fn advance_job_serial(&mut self, now: Instant) {
         let since = self.job_serial_since;
         let renewed = |work: &Work| work.job.active_since >= since;
         let mut lanes = self.lanes.iter().filter(|(_, lane)| lane.serves);

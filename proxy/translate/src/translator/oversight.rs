@@ -28,6 +28,10 @@ impl Translator {
             true => None,
             false => self.outage_since.or(Some(now)),
         };
+        if !measuring {
+            // No slot needs rest from a job that nobody takes shares of.
+            self.advance_job_serial(now);
+        }
         let outage = self.outage_since.zip(self.config.release_after);
         let (mut hashrate, mut hardest) = (0.0, None);
         let bounded = !self.flow.is_over(now);

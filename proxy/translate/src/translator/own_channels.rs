@@ -259,10 +259,15 @@ impl Translator {
 
     /// Ends what nobody needs any more, and keeps miners of lanes from giving up over a silence.
     pub(super) fn look_over_lanes(&mut self, now: Instant) {
+        let mut freed = false;
         while let Some(link) = self.lanes.take_deserted(now) {
+            freed = true;
             if let Some(link) = link {
                 self.upstreams.desert(now, link);
             }
+        }
+        if freed {
+            self.join_late(now);
         }
         let lanes: Vec<_> = self.lanes.iter().map(|(id, _)| id).collect();
         for id in lanes {
@@ -286,6 +291,16 @@ impl Translator {
             let work = lane.works.make(now, job, &mut self.work_ids).clone();
             self.statistics.keepalives += 1;
             self.hand_to_lane(now, id, &work, false);
+        }
+    }
+
+    /// Gives a lane to miners that there was no room for as they came.
+    fn join_late(&mut self, now: Instant) {
+        let without = |miner: &Miner| miner.is_mining() && miner.home == LaneId::FARM;
+        let waiting = self.miners.iter().filter(|(_, miner)| without(miner));
+        let waiting: Vec<_> = waiting.map(|(id, _)| id).collect();
+        for id in waiting {
+            self.join_lane(now, id);
         }
     }
 

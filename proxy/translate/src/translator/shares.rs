@@ -101,7 +101,7 @@ impl Translator {
 
     /// Has a solved block kept whose upstream is gone.
     fn keep_block(&mut self, now: Instant, submit: &Submit, share: &GoodShare, job: &Job) {
-        let Some(upstream) = self.upstreams.get_mut(job.connection.upstream) else {
+        let Some(upstream) = self.upstreams.get_mut(job.connection.configured) else {
             return;
         };
         let Some(block) = kept_block(now, (upstream.name(), job), submit, share) else {

@@ -37,6 +37,10 @@ const MAX_UNANSWERED: usize = 1 << 16;
 /// Solved blocks that are kept until they are answered. One is rare; more are a test network's.
 const MAX_UNANSWERED_BLOCKS: usize = 16;
 
+/// Blocks that are remembered, so that an upstream which is stuck on one is known for late also when it comes back: some
+/// two hours.
+const MAX_BLOCKS_BEFORE: usize = 16;
+
 /// Group channels that this channel left, and channels that we closed, that are remembered, so that messages on their
 /// way are no violation.
 const MAX_FORMER: usize = 16;
@@ -123,8 +127,8 @@ pub(crate) struct Channel {
     future: VecDeque<DealtJob>,
     tip: Option<Tip>,
     tip_since: Instant,
-    /// The block that was built on before.
-    block_before: Option<BlockHash>,
+    /// Blocks that were built on before, the newest last.
+    blocks_before: VecDeque<BlockHash>,
     /// Who says that the channel misses which block.
     accuser: Option<(UpstreamId, BlockHash)>,
     tidings: Option<Tidings>,
@@ -200,7 +204,7 @@ impl Channel {
             future: VecDeque::new(),
             tip: None,
             tip_since: now,
-            block_before: None,
+            blocks_before: VecDeque::new(),
             accuser: None,
             tidings: None,
             block: 0,
@@ -257,9 +261,9 @@ impl Channel {
         self.tip_since
     }
 
-    /// Gives the block that was built on before.
-    pub(crate) fn block_before(&self) -> Option<BlockHash> {
-        self.block_before
+    /// Tells whether a block was built on before.
+    pub(crate) fn has_left(&self, block: BlockHash) -> bool {
+        self.blocks_before.contains(&block)
     }
 
     /// Tells whether another upstream is ahead.
@@ -406,7 +410,11 @@ impl Channel {
     /// Leaves all that belongs to the block before.
     fn go_on(&mut self, now: Instant, block: BlockHash) {
         self.duplicates.clear();
-        self.block_before = self.tip.map(|before| before.prev_hash);
+        if self.blocks_before.len() >= MAX_BLOCKS_BEFORE {
+            self.blocks_before.pop_front();
+        }
+        self.blocks_before
+            .extend(self.tip.map(|before| before.prev_hash));
         self.tip_since = now;
         let accuser = self.accuser.take();
         if accuser.is_some() {

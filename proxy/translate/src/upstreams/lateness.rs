@@ -86,6 +86,10 @@ impl Upstreams {
             let Some(late) = self.get_mut(word.late) else {
                 continue;
             };
+            if late.is_late() {
+                // Another's word came first.
+                continue;
+            }
             late.statistics.blocks_late += 1;
             late.mark_late(word.by, word.block);
             outputs.push_back(Output::Event(Event::UpstreamLate {
@@ -142,7 +146,7 @@ impl Upstreams {
             let (old, new) = (behind.tip()?, ahead.tip()?);
             let counts = self.votes.has(by.id())
                 && !late.is_late()
-                && ahead.block_before() == Some(old.prev_hash)
+                && ahead.has_left(old.prev_hash)
                 && new.nbits == old.nbits
                 && new.network_target.is_met_by(&new.prev_hash);
             counts.then(|| Word {

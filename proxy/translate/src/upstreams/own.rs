@@ -102,7 +102,6 @@ impl OwnChannels {
             retry_max: all.retry_max.max(LONGEST_RETRY),
             upstreams: Vec::new(),
             listeners: Vec::new(),
-            worker_difficulties: Vec::new(),
             ..all.clone()
         };
         let seed = self.seed.wrapping_mul(self.made | 1);

@@ -180,3 +180,20 @@ fn a_word_that_nobody_confirms_is_the_last_one_for_a_day_of_blocks() {
     bench.wait(11.0);
     assert_eq!(works_for(&bench, rig), 1, "a day of blocks later");
 }
+
+#[test]
+fn who_comes_back_on_a_block_that_others_left_long_ago_does_not_get_the_miners() {
+    let (mut bench, rig) = Bench::with_backup();
+    bench.deal_block(1, 2);
+    bench.wait(11.0);
+    bench.deal_block(1, 3);
+    bench.lose(0, "connection lost");
+    bench.wait(5.0);
+    bench.open(0);
+    bench.deal_block(0, 1);
+    bench.wait(300.0);
+    assert_eq!(works_for(&bench, rig), 1, "it is still stuck");
+    bench.deal_block(0, 3);
+    bench.wait(62.0);
+    assert_eq!(works_for(&bench, rig), 0);
+}

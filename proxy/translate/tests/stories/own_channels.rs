@@ -8,8 +8,8 @@ use sv2::types::{ChannelId, RequestId, Str0_255};
 use translate::{ChannelMode, Config};
 
 use crate::bench::{
-    AUTHORIZE, Bench, CONFIGURE, config, extensions_success, grind, outline, setup_success,
-    upstream,
+    AUTHORIZE, Bench, CONFIGURE, REGTEST, config, extensions_success, grind, grind_where, job,
+    outline, prev_hash, setup_success, upstream,
 };
 
 /// One upstream, whose first own channel is pool 1.
@@ -431,4 +431,58 @@ fn an_own_channel_without_room_for_its_miners_is_left_to_those_that_fit() {
     bench.deal_job(1, 2);
     bench.lose(1, "connection lost");
     assert_eq!(bench.rigs[usual].heard.len(), heard, "it is nobody's loss");
+}
+
+#[test]
+fn who_found_no_room_gets_a_channel_as_soon_as_there_is_some() {
+    let mut bench = Bench::with_work(Config {
+        channel: ChannelMode::PerUser,
+        max_channels: 1,
+        ..config()
+    });
+    let alice = bench.start_miner("alice.rig");
+    serve(&mut bench, 1);
+    let bob = bench.start_miner("bob.rig");
+    bench.leave(alice);
+    bench.wait(65.0);
+    // The first connection retires for a while.
+    serve(&mut bench, 2);
+    assert_eq!(user(&mut bench, 2), "bob");
+    assert_eq!(works_for(&bench, bob), 2);
+}
+
+#[test]
+fn a_pending_share_of_an_own_channel_counts_before_the_miner_is_authorized_again() {
+    let mut bench = per_user();
+    let rig = bench.start_miner("alice.rig");
+    serve(&mut bench, 1);
+    let pending = grind(&bench.rigs[rig]);
+    let session = bench.rigs[rig].session_id.clone();
+    bench.leave(rig);
+    let again = bench.connect();
+    let subscribe =
+        format!(r#"{{"id":2,"method":"mining.subscribe","params":["bench/1.0","{session}"]}}"#);
+    bench.say(again, &subscribe);
+    let reply = bench.say(again, &pending.line("alice.rig")).remove(0);
+    assert!(reply.contains("true"), "{reply}");
+    assert_eq!(shares(&mut bench, 1), 1);
+}
+
+#[test]
+fn a_block_on_an_own_channel_that_is_gone_is_kept() {
+    let mut bench = per_user_with_backup();
+    let rig = bench.start_miner("alice.rig");
+    bench.open(2);
+    let channel = bench.pools[2].channel;
+    bench.tell(2, job(channel, 1, None));
+    let mut regtest = prev_hash(channel, 1, 1);
+    regtest.nbits = REGTEST;
+    bench.tell(2, regtest);
+    let found = grind_where(&bench.rigs[rig], |hash| hash.0[31] < 0x7f);
+    bench.lose(0, "reset");
+    bench.lose(2, "reset");
+    bench.wait(2.0);
+    bench.say(rig, &found.line("alice.rig"));
+    assert_eq!(bench.kept.len(), 1);
+    assert_eq!(bench.kept[0].upstream, "primary");
 }
