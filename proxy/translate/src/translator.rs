@@ -298,13 +298,14 @@ impl Translator {
         let demand = self.demand;
         self.upstreams
             .handle_timeout(now, demand, &mut self.outputs);
-        self.handle_own_timeout(now);
         self.keep_alive(now);
         if now >= self.next_tick {
             self.next_tick = now + oversight::TICK;
             self.look_over_miners(now);
         }
         self.choose_upstream(now);
+        // After the look, which lets channels retire: then it is another's turn to be opened.
+        self.handle_own_timeout(now);
         self.announce(now);
     }
 

@@ -161,15 +161,18 @@ impl OwnChannels {
         outputs: &mut Outputs,
     ) {
         self.end(|at| at <= now, outputs);
-        let mut opening = self.is_opening();
-        let all = self.places.iter_mut().flatten();
-        for own in all.filter(|own| own.retires.is_none()) {
-            let waits = own.upstream.is_waiting();
-            let Some(demand) = demand(own.lane).filter(|_| !(waits && opening)) else {
-                continue;
-            };
-            own.upstream.handle_timeout(now, demand, outputs);
-            opening |= own.upstream.is_opening();
+        // Those that wait go last: one that is being opened may give up now, and then it is another's turn.
+        for waits in [false, true] {
+            let mut opening = self.is_opening();
+            let all = self.places.iter_mut().flatten();
+            let all = all.filter(|own| own.retires.is_none());
+            for own in all.filter(|own| own.upstream.is_waiting() == waits) {
+                let Some(demand) = demand(own.lane).filter(|_| !(waits && opening)) else {
+                    continue;
+                };
+                own.upstream.handle_timeout(now, demand, outputs);
+                opening |= own.upstream.is_opening();
+            }
         }
     }
 

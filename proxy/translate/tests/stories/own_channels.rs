@@ -486,3 +486,19 @@ fn a_block_on_an_own_channel_that_is_gone_is_kept() {
     assert_eq!(bench.kept.len(), 1);
     assert_eq!(bench.kept[0].upstream, "primary");
 }
+
+#[test]
+fn a_channel_that_nobody_waits_for_any_more_makes_room_for_the_next() {
+    let mut bench = per_user();
+    bench.start_miner("alice.rig");
+    bench.upstream_connected(1);
+    bench.lose(1, "reset");
+    let bob = bench.start_miner("bob.rig");
+    assert!(bench.pools[2].dialled, "and nothing answers");
+    bench.leave(bob);
+    bench.wait(50.0);
+    assert!(!bench.pools[1].dialled, "one at a time");
+    bench.wait(15.0);
+    serve(&mut bench, 1);
+    assert_eq!(works_for(&bench, 0), 1, "once nobody wants the other");
+}
