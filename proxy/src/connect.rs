@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use async_channel::{Receiver, Sender};
-use translate::{Event, Output, Translator, UpstreamId};
+use translate::{Event, Fault, Output, Translator, UpstreamId};
 
 use crate::appliance::brain_config;
 use crate::config::{Config, Upstream};
@@ -14,6 +14,8 @@ use crate::upstream::{self, Attempt, Place, UpstreamLink};
 
 /// Messages of the set-up that may wait.
 const QUEUE: usize = 64;
+/// How often a pool may send us elsewhere (SV2 §3.6.5): to a region, and there to a server.
+const MOST_REDIRECTS: u64 = 4;
 
 /// Dials each upstream once and prints a line for each.
 ///
@@ -56,6 +58,8 @@ struct Probe {
     place: Place,
     inputs: (Sender<Input>, Receiver<Input>),
     link: Option<UpstreamLink>,
+    /// Counts connections, so that the last one's words are not taken for the present one's.
+    attempts: u64,
     warnings: Vec<String>,
 }
 
@@ -68,6 +72,7 @@ impl Probe {
             place: place.ok_or("no upstream")?,
             inputs: async_channel::bounded(QUEUE),
             link: None,
+            attempts: 0,
             warnings: Vec::new(),
         };
         loop {
@@ -88,8 +93,10 @@ impl Probe {
                         redirect,
                         ..self.place.clone()
                     };
-                    let inputs = self.inputs.0.clone();
-                    runtime::spawn(upstream::run(UpstreamId(0), Attempt(0), place, inputs));
+                    self.attempts += 1;
+                    self.link = None;
+                    let (inputs, attempt) = (self.inputs.0.clone(), Attempt(self.attempts));
+                    runtime::spawn(upstream::run(UpstreamId(0), attempt, place, inputs));
                 }
                 Output::Send {
                     message, worker, ..
@@ -113,6 +120,10 @@ impl Probe {
                     return Some(Ok(Granted { words, warnings }));
                 }
                 Output::Event(Event::UpstreamRemark { remark, .. }) => self.warnings.push(remark),
+                Output::Event(Event::UpstreamFailed {
+                    fault: Fault::Reconnect,
+                    ..
+                }) if self.attempts <= MOST_REDIRECTS => {}
                 Output::Event(Event::UpstreamFailed { fault, .. }) => {
                     return Some(Err(fault.to_string()));
                 }
@@ -129,16 +140,16 @@ impl Probe {
             Some(due) => runtime::within(due.saturating_duration_since(now), next).await,
             None => Some(next.await),
         };
-        let now = Instant::now();
+        let (now, present) = (Instant::now(), Attempt(self.attempts));
         match input {
-            Some(Ok(Input::UpstreamConnected(id, _, link))) => {
+            Some(Ok(Input::UpstreamConnected(id, attempt, link))) if attempt == present => {
                 self.link = Some(link);
                 self.translator.handle_upstream_connected(now, id);
             }
-            Some(Ok(Input::UpstreamMessage(id, _, message))) => {
+            Some(Ok(Input::UpstreamMessage(id, attempt, message))) if attempt == present => {
                 self.translator.handle_message(now, id, *message)
             }
-            Some(Ok(Input::UpstreamLost(id, _, words))) => {
+            Some(Ok(Input::UpstreamLost(id, attempt, words))) if attempt == present => {
                 self.translator.handle_upstream_lost(now, id, words)
             }
             _ => {}

@@ -7,9 +7,10 @@ use std::net::{Shutdown, TcpStream};
 use async_std::task::block_on;
 use sv2::authority_key::AuthoritySecretKey;
 use sv2::message::Message;
+use sv2::messages::common::Reconnect;
 use sv2::messages::mining::{NewExtendedMiningJob, SetNewPrevHash};
 use sv2::noise::{ACT_1_LEN, ACT_2_LEN, Certificate, KeyPair, Responder, Transport, UnixSeconds};
-use sv2::types::{B0_64K, ChannelId, JobId, U256};
+use sv2::types::{B0_64K, ChannelId, JobId, Str0_255, U256};
 use sv2_pool::{CertificateValidity, PoolConfig, PoolEvent};
 use tests::{Line, Pool, Program, ProxyConfig, Rig, Switchboard};
 
@@ -190,6 +191,24 @@ fn a_message_out_of_turn_is_refused() {
     job_for(ChannelId(1)).encode(&mut frame).unwrap();
     let line = sends_frame(&config, frame, usize::MAX);
     refuses(&Pool::start(config), line, "broke the protocol: ");
+}
+
+#[test]
+fn check_connect_follows_a_pool_that_sends_us_elsewhere() {
+    let config = Pool::config();
+    let pool = Pool::start(config.clone());
+    let reconnect = Reconnect {
+        new_host: Str0_255::truncated(&pool.address().ip().to_string()),
+        new_port: pool.address().port(),
+    };
+    let mut frame = Vec::new();
+    Message::from(reconnect).encode(&mut frame).unwrap();
+    let board = Switchboard::new(sends_frame(&config, frame, usize::MAX));
+    let text = ProxyConfig::new(&[&board.url(pool.url())]).text();
+    let ended =
+        Program::with_config(millrace(), &text, &["check", "--connect", "--config"]).ended();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("pool0: ok, "), "{ended:?}");
 }
 
 #[test]
