@@ -8,7 +8,8 @@
 //! 0.25 "farm.usb \"stick\""
 //! ```
 //!
-//! The first line names the version. A file of another version is not used, and neither are lines that are wrong.
+//! The first line names the version. A file of another version or that cannot be read is renamed to
+//! `workers.unused`; lines that are wrong are skipped.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt::Write;
@@ -54,12 +55,16 @@ impl Workers {
         let path = directory.path_of(NAME);
         let known = match File::open(&path) {
             Ok(file) => read(file, &path),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Some(Vec::new()),
             Err(error) => {
                 log::warn!("{}: cannot be read: {error}", path.display());
-                Vec::new()
+                None
             }
         };
+        let known = known.unwrap_or_else(|| {
+            put_aside(&path);
+            Vec::new()
+        });
         Self {
             directory,
             known,
@@ -149,8 +154,18 @@ fn last_of_each(of: Difficulties) -> Difficulties {
         .collect()
 }
 
-/// Reads as many lines as may be, and warns once of all that are wrong.
-fn read(file: impl Read, path: &Path) -> Difficulties {
+/// Renames a file that is not used, so that the next save does not destroy it.
+fn put_aside(path: &Path) {
+    let aside = path.with_extension("unused");
+    match std::fs::rename(path, &aside) {
+        Ok(()) => log::warn!("{} is now {}", path.display(), aside.display()),
+        Err(error) => log::warn!("{}: cannot be renamed: {error}", path.display()),
+    }
+}
+
+/// Reads as many lines as may be, and warns once of all that are wrong. A file of another version, or one that breaks
+/// off with an error of the disk, is not used.
+fn read(file: impl Read, path: &Path) -> Option<Difficulties> {
     let mut known = VecDeque::new();
     let (mut reader, mut bytes) = (BufReader::new(file), Vec::new());
     let (mut first_wrong, mut wrong) = (None, 0_usize);
@@ -161,7 +176,7 @@ fn read(file: impl Read, path: &Path) -> Difficulties {
             Ok(_) => {}
             Err(error) => {
                 log::warn!("{}:{number}: cannot be read: {error}", path.display());
-                break;
+                return None;
             }
         }
         let line = str::from_utf8(&bytes).unwrap_or("not UTF-8").trim_end();
@@ -172,7 +187,7 @@ fn read(file: impl Read, path: &Path) -> Difficulties {
                     "{}:1: version {version} is not known here; nothing of the file is used",
                     path.display()
                 );
-                return Vec::new();
+                return None;
             }
             _ => {}
         }
@@ -193,7 +208,7 @@ fn read(file: impl Read, path: &Path) -> Difficulties {
             path.display()
         );
     }
-    known.into()
+    Some(known.into())
 }
 
 /// Reads one line.

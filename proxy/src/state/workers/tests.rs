@@ -143,16 +143,24 @@ fn wrong_lines_are_skipped_and_the_others_count() {
 }
 
 #[test]
-fn a_file_of_another_version_is_not_used() {
-    let place = Place::with("millrace workers 2\n1 \"a\"\n");
-    assert_eq!(*place.workers().known(), []);
+fn a_file_of_another_version_is_put_aside() {
+    let text = "millrace workers 2\n1 \"a\"\n";
+    let place = Place::with(text);
+    let mut workers = place.workers();
+    assert_eq!(*workers.known(), []);
+    workers.save(vec![difficulties(&[("b", 1.0)])]);
+    let aside = fs::read_to_string(place.0.join("workers.unused")).unwrap();
+    assert_eq!(aside, text);
 }
 
 #[test]
 fn a_file_that_is_a_directory_stops_nothing() {
     let place = Place::new();
     fs::create_dir(place.0.join(NAME)).unwrap();
-    assert_eq!(*place.workers().known(), []);
+    let mut workers = place.workers();
+    assert_eq!(*workers.known(), []);
+    workers.save(vec![difficulties(&[("b", 1.0)])]);
+    assert_eq!(place.text(), "millrace workers 1\n1 \"b\"\n");
 }
 
 #[test]
