@@ -49,13 +49,21 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(std::net::TcpListener::from(socket).into())
 }
 
+/// Time for which the same failure to accept is not told again.
+const TELL_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// Accepts until nobody takes connections any more.
 pub(crate) async fn accept(id: ListenerId, listener: TcpListener, inputs: Sender<Input>) {
+    let mut told: Option<Instant> = None;
     loop {
         let connected = match listener.accept().await {
             Ok((stream, peer)) => Input::MinerConnected(id, stream, peer),
             Err(error) => {
-                log::warn!("cannot accept a miner: {error}");
+                let now = Instant::now();
+                if told.is_none_or(|told| now.saturating_duration_since(told) >= TELL_EVERY) {
+                    log::warn!("cannot accept a miner: {error}; trying on");
+                    told = Some(now);
+                }
                 runtime::sleep(ACCEPT_PAUSE).await;
                 continue;
             }

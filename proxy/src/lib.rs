@@ -9,6 +9,7 @@ pub mod check;
 pub mod config;
 pub mod connect;
 pub mod demo;
+mod descriptors;
 mod dial;
 mod downstream;
 mod driver;
