@@ -138,6 +138,8 @@ pub(crate) struct MinerLink {
     /// How many bytes of `replies` are older than the work, and go before it: a share that is refused because of
     /// new work is answered after that work, so that the miner can tell why.
     older_replies: usize,
+    /// How many bytes a task is writing for us.
+    held: usize,
     /// Since when a task writes for us because the socket would block.
     blocked_since: Option<Instant>,
     /// Whether the connection is to be closed once all is written.
@@ -172,6 +174,7 @@ impl MinerLink {
             replies: Vec::new(),
             delivery: None,
             older_replies: 0,
+            held: 0,
             blocked_since: None,
             closing: false,
         }
@@ -213,9 +216,9 @@ impl MinerLink {
         self.blocked_since
     }
 
-    /// Tells how many bytes of replies wait.
+    /// Tells how many bytes wait, but for the newest work.
     pub(crate) fn waiting(&self) -> usize {
-        self.replies.len()
+        self.held + self.replies.len()
     }
 
     /// Writes what is in line, as far as the socket takes it without waiting.
@@ -242,6 +245,7 @@ impl MinerLink {
                 Flushed::Fine
             };
         }
+        self.held = rest.len();
         self.blocked_since = Some(now);
         let (mut stream, inputs) = (self.stream.clone(), inputs.clone());
         runtime::spawn(async move {
@@ -254,6 +258,7 @@ impl MinerLink {
 
     /// Notes that the task has written what it was given.
     pub(crate) fn drained(&mut self) {
+        self.held = 0;
         self.blocked_since = None;
     }
 

@@ -389,11 +389,7 @@ impl Driver {
             self.translator.handle_miner_left(now, miner);
             self.drop_link(miner);
         } else if waiting > self.limits.pending_bytes {
-            self.give_up(
-                now,
-                miner,
-                format!("does not read: {waiting} bytes of replies wait"),
-            );
+            self.give_up(now, miner, format!("does not read: {waiting} bytes wait"));
         } else if blocked {
             // One that blocks again and again must not put the next look at the others off.
             if self.blocked.is_empty() {

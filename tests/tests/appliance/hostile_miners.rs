@@ -327,7 +327,7 @@ fn a_miner_that_leaves_its_replies_unread_is_closed_and_memory_stays() {
         );
     }
     let line = proxy.wait_for_log("does not read");
-    assert!(line.contains("bytes of replies wait"), "{line}");
+    assert!(line.contains("bytes wait"), "{line}");
     good.mine();
     let after = Usage::of(proxy.id());
     if let (Some(before), Some(after)) = (before, after) {
