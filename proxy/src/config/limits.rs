@@ -10,7 +10,8 @@ use super::section::{Section, expected, number};
 /// Every bound of the program. Sizes are per miner where not said otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Miners connected at once, over all listeners; further connections are closed at once.
+    /// Miners connected at once, over the listeners that share a driver: those with the same upstreams in the same order.
+    /// Further connections are closed at once.
     pub max_miners: usize,
     /// Channels of single accounts or miners at once; whoever comes later shares the farm's.
     pub max_channels: usize,
@@ -20,7 +21,7 @@ pub struct Limits {
     pub requests_per_second: u32,
     /// Longest Sv1 line accepted from a miner, in bytes without the newline.
     pub line_bytes: usize,
-    /// Bytes kept for a miner that does not read; beyond, it is closed.
+    /// Bytes kept for a miner that does not read, besides its newest work; beyond, it is closed.
     pub pending_bytes: usize,
     /// Requests and messages waiting for the translator, over all connections; beyond, readers wait.
     pub queue: usize,
@@ -55,7 +56,7 @@ impl Default for Limits {
             // Each is a connection to the pool: what a pool takes from one address before it thinks of an attack.
             max_channels: 1_000,
             guard: GuardPolicy {
-                // Three quarters of max_miners: a farm behind one NAT address fits, and leaves room for others.
+                // Three quarters of the default max_miners: a farm behind one NAT address fits, and leaves room for others.
                 max_miners_per_address: 15_000,
                 // Firmware that errs has a share refused now and then; ten refused to one accepted is broken or hostile.
                 invalid_shares_pause: Some(90),
@@ -70,8 +71,8 @@ impl Default for Limits {
             requests_per_second: 2_000,
             // A submit is at most 400 bytes, the longest configure known under 1 kB.
             line_bytes: 8_192,
-            // Two jobs with the largest coinbase known (16 kB of hex); 20,000 miners that all stop reading hold 655 MB
-            // at the very most.
+            // Two jobs with the largest coinbase known (16 kB of hex); 20,000 miners that all stop reading hold 655 MB,
+            // and 328 MB more where the newest work of each is of that size.
             pending_bytes: 32_768,
             // Enough to even out bursts, and 8 MB with the longest lines; beyond it readers wait and TCP pushes back.
             queue: 1_024,
@@ -83,6 +84,7 @@ impl Default for Limits {
             write_timeout: Duration::from_secs(30),
             // Three SYNs (at 0, 1 and 3 s) and their answers.
             upstream_connect_timeout: Duration::from_secs(10),
+            // Each is one round trip; the rest is for a pool that 1,000 farms return to at once.
             upstream_setup_timeout: Duration::from_secs(10),
             // Together 13 s: a pool that hangs costs a quarter of a minute's work at most, and one that deals a job every
             // half minute and is silent in between is asked six times a minute.
