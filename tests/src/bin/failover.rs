@@ -23,8 +23,9 @@ struct Arguments {
     /// The program minerd (pooler/cpuminer), to mine beside them
     #[structopt(long, parse(from_os_str))]
     minerd: Option<PathBuf>,
-    /// How long the farm mines before its pool fails
-    #[structopt(long, default_value = "10s", parse(try_from_str = parse_duration))]
+    /// How long the farm mines before its pool fails: within 10 s the other pool is told what the farm needs, and its
+    /// next job, 10 s later at most, pays by that
+    #[structopt(long, default_value = "30s", parse(try_from_str = parse_duration))]
     warm_up: Duration,
     /// How long the other pool's credit is counted
     #[structopt(long, default_value = "60s", parse(try_from_str = parse_duration))]
