@@ -152,7 +152,7 @@ impl Upstreams {
         (!self.own.is_opening()).then(|| self.own.add(now, (active, configured), lane, config))
     }
 
-    /// Lets the channels of lanes retire that are not at the active upstream; tells whether a connection is such.
+    /// Lets the channels of lanes retire that are not at the active upstream.
     pub(crate) fn retire_own(&mut self, now: Instant) {
         if let Some(active) = self.active {
             self.own.retire(now, |configured, _| configured != active);

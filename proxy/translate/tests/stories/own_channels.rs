@@ -8,8 +8,8 @@ use sv2::types::{ChannelId, RequestId, Str0_255};
 use translate::{ChannelMode, Config};
 
 use crate::bench::{
-    AUTHORIZE, Bench, CONFIGURE, REGTEST, config, extensions_success, grind, grind_where, job,
-    outline, prev_hash, setup_success, upstream,
+    AUTHORIZE, Bench, REGTEST, config, extensions_success, grind, grind_where, job, outline,
+    prev_hash, setup_success, upstream,
 };
 
 /// One upstream, whose first own channel is pool 1.
@@ -61,6 +61,17 @@ fn works_for(bench: &Bench, rig: usize) -> usize {
 
 fn shares(bench: &mut Bench, pool: usize) -> usize {
     bench.shares(pool).len()
+}
+
+/// A miner whose connection was cut, subscribed again with its session id.
+fn resume(bench: &mut Bench, rig: usize) -> usize {
+    let session = bench.rigs[rig].session_id.clone();
+    bench.leave(rig);
+    let again = bench.connect();
+    let subscribe =
+        format!(r#"{{"id":2,"method":"mining.subscribe","params":["bench/1.0","{session}"]}}"#);
+    bench.say(again, &subscribe);
+    again
 }
 
 fn submit_as(bench: &mut Bench, rig: usize, worker: &str) -> String {
@@ -369,14 +380,8 @@ fn a_resumed_session_comes_back_to_its_own_channel_with_its_pending_shares() {
     let rig = bench.start_miner("farm.rig");
     serve(&mut bench, 1);
     let pending = grind(&bench.rigs[rig]);
-    let session = bench.rigs[rig].session_id.clone();
-    bench.leave(rig);
-    let again = bench.connect();
-    let subscribe =
-        format!(r#"{{"id":2,"method":"mining.subscribe","params":["bench/1.0","{session}"]}}"#);
-    for line in [CONFIGURE, &subscribe, AUTHORIZE] {
-        bench.say(again, line);
-    }
+    let again = resume(&mut bench, rig);
+    bench.say(again, AUTHORIZE);
     assert_eq!(works_for(&bench, again), 1);
     let reply = bench.say(again, &pending.line("farm.rig")).remove(0);
     assert!(reply.contains("true"), "{reply}");
@@ -457,12 +462,7 @@ fn a_pending_share_of_an_own_channel_counts_before_the_miner_is_authorized_again
     let rig = bench.start_miner("alice.rig");
     serve(&mut bench, 1);
     let pending = grind(&bench.rigs[rig]);
-    let session = bench.rigs[rig].session_id.clone();
-    bench.leave(rig);
-    let again = bench.connect();
-    let subscribe =
-        format!(r#"{{"id":2,"method":"mining.subscribe","params":["bench/1.0","{session}"]}}"#);
-    bench.say(again, &subscribe);
+    let again = resume(&mut bench, rig);
     let reply = bench.say(again, &pending.line("alice.rig")).remove(0);
     assert!(reply.contains("true"), "{reply}");
     assert_eq!(shares(&mut bench, 1), 1);
