@@ -1,6 +1,6 @@
 //! One connection of a miner as the proxy's body holds it: what waits to be written, and what was said on it.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -18,6 +18,10 @@ pub(super) struct Conn {
     pub(super) id: MinerId,
     pub(super) miner: usize,
     pub(super) since: Duration,
+    /// When it got its first work.
+    pub(super) worked_since: Option<Duration>,
+    /// The invariant for whose break newer work is kept from it.
+    pub(super) held_back: Option<Invariant>,
     /// Whether the translator holds it, and whether the miner does.
     pub(super) is_live: bool,
     pub(super) is_open: bool,
@@ -57,6 +61,8 @@ pub(super) struct Said {
     pub(super) extranonce2_size: usize,
     /// The difficulty of each job by its number, in order; and of what comes next.
     pub(super) terms: Vec<(u64, f64)>,
+    /// The jobs that it was ever given, by number.
+    pub(super) jobs: HashSet<u64>,
     pub(super) difficulty: f64,
     pub(super) easiest: f64,
     pub(super) work: Option<Rc<Dealt>>,
@@ -88,6 +94,8 @@ impl Conn {
             id,
             miner,
             since: now,
+            worked_since: None,
+            held_back: None,
             is_live: true,
             is_open: true,
             to_proxy: Link::new(delay),
@@ -184,6 +192,11 @@ impl Conn {
         self.said.easiest > 0.0 && Target::from_difficulty(self.said.easiest).is_met_by(hash)
     }
 
+    /// Whether what it works on is to be checked: where one invariant is broken, no other is to notice.
+    pub(super) fn is_watched_by(&self, invariant: Invariant) -> bool {
+        self.is_mining() && self.held_back.is_none_or(|broken| broken == invariant)
+    }
+
     pub(super) fn is_mining(&self) -> bool {
         self.is_live && self.said.is_subscribed && !self.said.workers.is_empty()
     }
@@ -193,6 +206,7 @@ impl Said {
     /// Goes on with the session of a connection that ended: shares of its jobs may still be under way.
     pub(super) fn resume(&mut self, before: &Self) {
         self.terms.clone_from(&before.terms);
+        self.jobs.clone_from(&before.jobs);
         self.difficulty = before.difficulty;
         self.easiest = before.easiest;
         self.past = match before.work {
@@ -217,8 +231,8 @@ impl Said {
             .any(|known| **known == *worker)
     }
 
-    /// Notes that a job is given out under these terms.
-    pub(super) fn give(&mut self, job: u64, difficulty: Option<f64>, dealt: &Rc<Dealt>) {
+    /// Notes the difficulty of the jobs to come, where it is news.
+    pub(super) fn set_difficulty(&mut self, difficulty: Option<f64>) {
         if let Some(difficulty) = difficulty {
             self.difficulty = difficulty;
             self.easiest = match self.easiest > 0.0 {
@@ -226,9 +240,14 @@ impl Said {
                 false => difficulty,
             };
         }
+    }
+
+    /// Notes that a job is given out.
+    pub(super) fn give(&mut self, job: u64, dealt: &Rc<Dealt>) {
         if self.terms.last().is_none_or(|(last, _)| *last < job) {
             self.terms.push((job, self.difficulty));
         }
+        self.jobs.insert(job);
         self.work = Some(Rc::clone(dealt));
     }
 }

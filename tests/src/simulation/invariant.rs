@@ -70,6 +70,18 @@ invariants! {
     NtimeRises "ntime-rises"
     /// The statistics add up, and agree with what was seen.
     StatisticsAddUp "statistics-add-up"
+    /// A preferred upstream that has given work for 60 s and has the newest block has the miners a few seconds later.
+    FailsBack "fails-back"
+    /// A channel is asked for in its owner's name: the farm's, an account's, or a miner's.
+    ChannelInOwnersName "channel-in-owners-name"
+    /// No miner works on the channel of another account or miner.
+    NobodyElsesWork "nobody-elses-work"
+    /// Whose account has a channel with work, works on it.
+    OwnChannelServes "own-channel-serves"
+    /// Where nothing fails, every account or miner has its channel a while after the farm came to an upstream.
+    OwnChannelOpens "own-channel-opens"
+    /// A channel of an account or miner ends a while after its miners left, or the farm; all end with the proxy.
+    OwnChannelEnds "own-channel-ends"
     /// What can be seen of the memory in use is bounded.
     Bounded "bounded"
     /// Once what is due has been done, the next thing is due later.

@@ -146,9 +146,13 @@ pub(super) enum News {
 }
 
 impl Miner {
-    pub(super) fn new(number: usize, address: IpAddr, random: &mut Random) -> Self {
+    pub(super) fn new(
+        (number, account): (usize, &str),
+        address: IpAddr,
+        random: &mut Random,
+    ) -> Self {
         let habits = Habits::new(random);
-        let worker = |place| format!("farm.rig{number}-{place}").into();
+        let worker = |place| format!("{account}.rig{number}-{place}").into();
         Self {
             address,
             workers: (0..habits.workers).map(worker).collect(),

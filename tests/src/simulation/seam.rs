@@ -34,6 +34,11 @@ impl Seam {
         wires
     }
 
+    /// Whether that is left out which would keep an invariant.
+    pub(super) fn holds_back(&self, _invariant: super::Invariant) -> bool {
+        false
+    }
+
     /// A share that leaves for a pool, already judged.
     pub(super) fn leaves(&mut self, _share: &mut SubmitSharesExtended) {}
 

@@ -47,8 +47,10 @@ pub(super) struct Site {
     pub(super) speaks_other_version: bool,
     /// Numbers jobs anew in each block.
     pub(super) renumbers: bool,
+    /// Refuses the channels of single accounts and miners.
+    pub(super) refuses_own: bool,
     pub(super) habits: Habits,
-    /// All connections so far; the number of each is its place and one.
+    /// All connections so far, the farm's and own ones; the number of each is its place and one.
     pub(super) calls: Vec<Call>,
 }
 
@@ -72,6 +74,17 @@ pub(super) enum End {
 /// One connection between the proxy and a pool, dialled or open or over.
 #[derive(Debug)]
 pub(super) struct Call {
+    /// The upstream that it is to the proxy, and whether that is a single account's or miner's.
+    pub(super) upstream: usize,
+    pub(super) is_own: bool,
+    /// Who its channel was asked for.
+    pub(super) user: Option<String>,
+    /// Since when somebody works on its jobs, as far as somebody does.
+    pub(super) mined_since: Option<Duration>,
+    /// Since when it could be spared: its owner is gone, or the farm elsewhere.
+    pub(super) spare_since: Option<Duration>,
+    /// Whether it was spared for so long that it retires, whoever comes back.
+    pub(super) is_deserted: bool,
     pub(super) end: End,
     pub(super) connection: Option<ConnectionId>,
     pub(super) to_pool: Link,
@@ -117,8 +130,14 @@ impl JobNames {
 }
 
 impl Call {
-    pub(super) fn new(delay: (f64, f64)) -> Self {
+    pub(super) fn new((upstream, is_own): (usize, bool), delay: (f64, f64)) -> Self {
         Self {
+            upstream,
+            is_own,
+            user: None,
+            mined_since: None,
+            spare_since: None,
+            is_deserted: false,
             end: End::Dialling,
             connection: None,
             to_pool: Link::new(delay),
@@ -174,6 +193,11 @@ impl Call {
         }
     }
 
+    /// The channel while the connection is up.
+    pub(super) fn live_view(&self) -> Option<&View> {
+        self.view.as_ref().filter(|_| self.end == End::Connected)
+    }
+
     /// Gives a share the job id that the pool knows.
     pub(super) fn back(&self, message: &mut Message) {
         if let Message::Mining(Mining::SubmitSharesExtended(share)) = message
@@ -200,6 +224,7 @@ impl Site {
             forbids_rolling: false,
             speaks_other_version: false,
             renumbers: false,
+            refuses_own: false,
             habits: Habits::default(),
             calls: Vec::new(),
         };
@@ -284,14 +309,49 @@ impl Site {
         self.calls.len() as u64
     }
 
-    /// The connection that the proxy takes for its present one.
-    pub(super) fn present(&mut self) -> Option<&mut Call> {
-        self.calls.last_mut().filter(|call| call.end != End::Over)
+    /// The farm's connection that the proxy takes for its present one.
+    pub(super) fn present(&self) -> Option<&Call> {
+        let mut newest = self.calls.iter().rev();
+        let farms = newest.find(|call| !call.is_own);
+        farms.filter(|call| call.end != End::Over)
     }
 
+    /// The numbers of all connections that the proxy takes for present ones.
+    pub(super) fn presents(&self) -> Vec<u64> {
+        let numbered = (1..).zip(&self.calls);
+        let present = numbered.filter(|(_, call)| call.end != End::Over);
+        present.map(|(attempt, _)| attempt).collect()
+    }
+
+    /// The channel of a connection that is up.
+    pub(super) fn view_of(&self, attempt: u64) -> Option<&View> {
+        let place = usize::try_from(attempt).ok()?.checked_sub(1)?;
+        self.calls.get(place)?.live_view()
+    }
+
+    /// The farm's channel.
     pub(super) fn view(&self) -> Option<&View> {
-        let call = self.calls.last()?;
-        call.view.as_ref().filter(|_| call.end == End::Connected)
+        self.present()?.live_view()
+    }
+
+    /// The farm's connection where nothing is wrong with it, apart from the blocks that it may lack.
+    pub(super) fn sound(&self, now: Duration) -> Option<ConnectionId> {
+        let sound = |call: &Call| {
+            let works = call
+                .live_view()
+                .is_some_and(|view| view.current().is_some());
+            let flows = !call.to_proxy.is_stalled(now) && !call.to_pool.is_stalled(now);
+            works && flows && call.connection.is_some() && !call.is_closed && !call.is_tainted
+        };
+        let present = self.present().filter(|call| sound(call))?;
+        let up = self.pool.is_some() && !self.is_hung;
+        present.connection.filter(|_| up)
+    }
+
+    /// Whether the proxy has the newest block from here.
+    pub(super) fn has_told(&self, height: u32) -> bool {
+        let all = |call: &Call| call.blocks_told == call.blocks_sent;
+        self.heard == height && self.present().is_some_and(all)
     }
 
     /// The number of the connection that the pool knows as this one.

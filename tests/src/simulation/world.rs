@@ -6,6 +6,7 @@
 mod audit;
 mod judge;
 mod mining;
+mod own;
 mod pools;
 mod trouble;
 
@@ -20,8 +21,8 @@ use sv2::message::Message;
 use sv2::messages::mining::SubmitSharesExtended;
 use sv2::tlv::UserIdentity;
 use translate::{
-    CloseReason, Config, DifficultyPolicy, Event as Told, GuardPolicy, MinerId, Notify, Output,
-    Refusal, Translator, UpstreamConfig, UpstreamId,
+    ChannelMode, CloseReason, Config, DifficultyPolicy, Event as Told, GuardPolicy, Limit, MinerId,
+    Notify, Output, Refusal, Translator, UpstreamConfig, UpstreamId,
 };
 
 use super::conn::{Conn, Wire};
@@ -38,6 +39,9 @@ use trouble::Recovery;
 
 /// How often the world as a whole is looked over.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// Whom miners belong to where channels are not for all; the last of them nobody.
+const ACCOUNTS: [&str; 4] = ["alice", "bob", "carol", ""];
 
 /// Outputs of one call: for each miner a difficulty, work, a close and what is said of them, and some more.
 const OUTPUTS_PER_MINER: usize = 6;
@@ -79,7 +83,8 @@ struct Given {
 #[derive(Debug, Default)]
 struct Step {
     refusals: Vec<Refusal>,
-    sends: Vec<(usize, SubmitSharesExtended, Option<UserIdentity>)>,
+    /// The connection, the share and its worker's name.
+    sends: Vec<((usize, u64), SubmitSharesExtended, Option<UserIdentity>)>,
 }
 
 /// A share on its way to a pool.
@@ -112,6 +117,13 @@ pub(super) struct World {
     conns: Vec<Conn>,
     by_id: HashMap<MinerId, usize>,
     sites: Vec<Site>,
+    /// The connection that each upstream has or had last, by site and number.
+    dialled: HashMap<usize, (usize, u64)>,
+    /// What is known of channels of single accounts and miners.
+    own: own::Known,
+    /// For how long nothing has been wrong with each site.
+    health: Vec<audit::Health>,
+    is_stopping: bool,
     /// Blocks of the chain so far.
     height: u32,
     /// When the next one is found by somebody else.
@@ -158,8 +170,14 @@ impl World {
         let sites = (0..upstreams).map(|_| Site::new(start, nbits, &mut random));
         let sites: Vec<Site> = sites.collect();
         let one_address = random.chance(0.2);
-        let miners =
-            (0..size).map(|number| Miner::new(number, address(number, one_address), &mut random));
+        let accounts = 1 + random.place(4);
+        let miners = (0..size).map(|number| {
+            let account = match config.channel {
+                ChannelMode::Aggregated => "farm",
+                _ => ACCOUNTS[number % accounts],
+            };
+            Miner::new((number, account), address(number, one_address), &mut random)
+        });
         let miners = miners.collect();
         let default = if size > 100 { 3 } else { 3 + random.below(8) };
         let minutes = minutes.unwrap_or(default);
@@ -200,6 +218,10 @@ impl World {
             random,
             config,
             sites,
+            dialled: HashMap::new(),
+            own: own::Known::default(),
+            health: vec![audit::Health::default(); upstreams],
+            is_stopping: false,
         };
         world.plan();
         world
@@ -236,7 +258,7 @@ impl World {
                 return Ok(());
             };
             if next > self.end {
-                return self.look();
+                return self.rest();
             }
             self.now = next;
             // Timers go first, as in the body.
@@ -359,7 +381,8 @@ impl World {
 
     fn act(&mut self) -> Checked<Step> {
         let mut step = Step::default();
-        let (now, live) = (self.instant(), self.by_id.len());
+        let now = self.instant();
+        let live = self.by_id.len() + self.own_calls();
         let mut outputs = 0;
         while let Some(output) = self.seam.output(now, &mut self.brain) {
             outputs += 1;
@@ -372,14 +395,16 @@ impl World {
                 Output::Deliver { miner, delivery } => self.deliver(miner, delivery)?,
                 Output::CloseMiner { miner, reason } => self.close(miner, &reason)?,
                 Output::Dial {
-                    upstream, redirect, ..
-                } => self.dial(upstream.0, redirect.as_ref())?,
+                    upstream,
+                    configured,
+                    redirect,
+                } => self.dial((upstream.0, configured.0), redirect.as_ref())?,
                 Output::Send {
                     upstream,
                     message,
                     worker,
                 } => self.send(upstream.0, message, worker, &mut step)?,
-                Output::HangUp { upstream, .. } => self.hang_up(upstream.0),
+                Output::HangUp { upstream, reason } => self.hang_up(upstream.0, &reason),
                 Output::KeepBlock(block) => self.keep(&block)?,
                 other => self.hear_event(other, &mut step),
             }
@@ -396,8 +421,27 @@ impl World {
                 self.coverage.count(judge::kind(&refusal));
                 step.refusals.push(refusal);
             }
+            Told::UpstreamFailed {
+                upstream, fault, ..
+            } if own::is_own(&upstream) => {
+                self.own.failed_at = Some(self.now);
+                self.coverage.count(pools::own_kind(&fault));
+            }
             Told::UpstreamFailed { fault, .. } => self.coverage.count(pools::kind(&fault)),
-            Told::MinersMoved { .. } => self.coverage.count("work: of another upstream"),
+            Told::MinersMoved { upstream, .. } if own::is_own(&upstream) => {
+                self.coverage.count("own channel: its miners work on it");
+            }
+            Told::LimitMet {
+                limit: Limit::TooManyChannels(_),
+                ..
+            } => self.coverage.count("own channel: no room for one more"),
+            Told::MinersMoved { upstream, .. } => {
+                self.coverage.count("work: of another upstream");
+                let named = |upstream_config: &UpstreamConfig| upstream_config.name == upstream;
+                if let Some(site) = self.config.upstreams.iter().position(named) {
+                    self.farm_mines_at(site);
+                }
+            }
             Told::NewBlock { .. } => self.coverage.count("work: new block"),
             Told::NewJob { .. } => self.coverage.count("work: new job of the same block"),
             Told::DifficultyChanged { .. } => self.coverage.count("difficulty changed"),
@@ -528,8 +572,7 @@ impl World {
 
     /// Whether the connection that dealt a job is the proxy's present one.
     fn is_alive(&self, dealt: &Dealt) -> bool {
-        let site = &self.sites[dealt.upstream];
-        site.view().is_some() && site.attempt() == dealt.attempt
+        self.sites[dealt.upstream].view_of(dealt.attempt).is_some()
     }
 
     /// Whether a job is of its connection's newest block, or was when that ended.
@@ -581,11 +624,20 @@ fn config(random: &mut Random, size: usize, upstreams: usize) -> Config {
         host: format!("pool{index}.example.com"),
         port: 34_254,
     };
+    let channel = match random.below(10) {
+        0..=5 => ChannelMode::Aggregated,
+        6 | 7 => ChannelMode::PerUser,
+        _ => ChannelMode::PerMiner,
+    };
+    let max_channels = match size > 40 && channel == ChannelMode::PerMiner {
+        true => 20,
+        false => *random.pick(&[1, 3, own::ROOMY, own::ROOMY]),
+    };
     let mut seed = [0; 32];
     seed.copy_from_slice(&random.bytes(32));
     Config {
-        channel: translate::ChannelMode::Aggregated,
-        max_channels: 0,
+        channel,
+        max_channels,
         upstreams: (0..upstreams).map(name).collect(),
         difficulty: DifficultyPolicy {
             shares_per_minute: random.between(6.0, 20.0),

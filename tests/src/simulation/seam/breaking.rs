@@ -26,8 +26,12 @@ pub(in crate::simulation) struct Seam {
     /// Outputs that go out before the translator's next.
     more: VecDeque<Output>,
     first_subscribe: Option<Vec<u8>>,
+    /// Who the first own channel was for.
+    first_user: Option<Str0_255>,
     /// A miner who got work, and the work that it got first.
     served: Option<(MinerId, Delivery)>,
+    /// The block of the last work that went out.
+    block: Option<[u8; 32]>,
     /// A notify that went out, and the last but one header time.
     notify: Option<Wire>,
 }
@@ -40,7 +44,9 @@ impl Seam {
             chances: 0,
             more: VecDeque::new(),
             first_subscribe: None,
+            first_user: None,
             served: None,
+            block: None,
             notify: None,
         }
     }
@@ -82,7 +88,10 @@ impl Seam {
                 brain.handle_message(now, upstream, answer.into());
                 self.output(now, brain)
             }
-            Output::Send { .. } => Some(self.message(output)),
+            Output::Send { .. } => {
+                let output = self.named_otherwise(output);
+                Some(self.message(output))
+            }
             Output::Deliver { miner, delivery } => self.delivery(now, (miner, delivery), brain),
             Output::HangUp { .. } if self.breaks == Some(Invariant::NoMinerPaysForPools) => {
                 if let Some((miner, _)) = &self.served {
@@ -94,7 +103,18 @@ impl Seam {
                 }
                 Some(output)
             }
-            Output::Dial { .. } if self.strikes(Invariant::DialledForEver) => {
+            Output::Dial {
+                upstream,
+                configured,
+                ..
+            } if upstream != configured && self.breaks == Some(Invariant::OwnChannelOpens) => {
+                self.output(now, brain)
+            }
+            Output::Dial {
+                upstream,
+                configured,
+                ..
+            } if upstream == configured && self.strikes(Invariant::DialledForEver) => {
                 self.output(now, brain)
             }
             Output::KeepBlock(_) if self.breaks == Some(Invariant::BlockKept) => {
@@ -162,13 +182,41 @@ impl Seam {
         output
     }
 
+    /// Asks for a channel in another name.
+    fn named_otherwise(&mut self, mut output: Output) -> Output {
+        let Output::Send {
+            message: Message::Mining(Mining::OpenExtendedMiningChannel(open)),
+            ..
+        } = &mut output
+        else {
+            return output;
+        };
+        match self.breaks {
+            Some(Invariant::ChannelInOwnersName) => {
+                open.user_identity = Str0_255::truncated("somebody");
+            }
+            Some(Invariant::NobodyElsesWork)
+                if open.user_identity != Str0_255::truncated("farm") =>
+            {
+                let first = self
+                    .first_user
+                    .get_or_insert_with(|| open.user_identity.clone());
+                open.user_identity = first.clone();
+            }
+            _ => {}
+        }
+        output
+    }
+
     fn delivery(
         &mut self,
         now: Instant,
         (miner, delivery): (MinerId, Delivery),
         brain: &mut Translator,
     ) -> Option<Output> {
-        if delivery.clean_jobs && self.served.is_some() && self.strikes(Invariant::WorkForAll) {
+        let block = prev_hash(&delivery);
+        let is_new = std::mem::replace(&mut self.block, block) != block;
+        if is_new && self.served.is_some() && self.strikes(Invariant::WorkForAll) {
             return self.output(now, brain);
         }
         let (last, first) = self.served.get_or_insert_with(|| (miner, delivery.clone()));
@@ -278,6 +326,11 @@ impl Seam {
         }
     }
 
+    /// Whether that is left out which would keep an invariant.
+    pub(in crate::simulation) fn holds_back(&self, invariant: Invariant) -> bool {
+        self.breaks == Some(invariant)
+    }
+
     /// A share that leaves for a pool, already judged, or one that is altered.
     pub(in crate::simulation) fn leaves(&mut self, share: &mut SubmitSharesExtended) {
         if self.strikes(Invariant::PoolRefusesNothing) {
@@ -303,6 +356,15 @@ impl Seam {
             statistics.shares_accepted -= 1;
         }
         statistics
+    }
+}
+
+/// The previous block's hash in work that goes out.
+fn prev_hash(delivery: &Delivery) -> Option<[u8; 32]> {
+    let line = delivery.notify.line(true).trim_ascii_end();
+    match parse_from_server(line) {
+        Ok(FromServer::Notification(Notification::Notify(notify))) => Some(notify.prev_hash),
+        _ => None,
     }
 }
 

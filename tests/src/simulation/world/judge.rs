@@ -36,6 +36,8 @@ struct Facts {
     /// Whether the job's connection is the upstream's present one, and the job of its newest block.
     is_alive: bool,
     is_fresh: bool,
+    /// Whether the miner got the job: there are jobs of channels that are not its own.
+    is_its_own: bool,
     is_subscribed: bool,
     is_authorized: bool,
     has_size: bool,
@@ -134,7 +136,7 @@ impl World {
             });
         }
         self.coverage.count("share accepted, sent on");
-        let [(site, share, worker)] = &step.sends[..] else {
+        let [(sent_on, share, worker)] = &step.sends[..] else {
             let invariant = match step.sends.is_empty() {
                 true => Invariant::ShareSent,
                 false => Invariant::ShareSentOnce,
@@ -146,22 +148,23 @@ impl World {
                 )
             });
         };
-        ensure(*site == given.dealt.upstream, Invariant::ShareSent, || {
-            format!(
-                "a share for upstream {} went to {site}",
-                given.dealt.upstream
-            )
+        let (site, attempt) = *sent_on;
+        let dealt_on = (given.dealt.upstream, given.dealt.attempt);
+        ensure(*sent_on == dealt_on, Invariant::ShareSent, || {
+            format!("a share for connection {dealt_on:?} went to {sent_on:?}")
         })?;
         self.check_share(share, &given.dealt, facts)?;
         if facts.solves_block
-            && let Some(call) = self.sites[*site].present()
+            && let Some(call) = self.sites[site].call(attempt)
         {
             call.open_blocks.push(facts.hash);
             if call.open_blocks.len() > KEPT_BLOCKS {
                 call.open_blocks.remove(0);
             }
         }
-        let named = self.sites[*site].present().is_some_and(|call| call.names);
+        let named = self.sites[site]
+            .call(attempt)
+            .is_some_and(|call| call.names);
         let name = submit.worker.split_once('.').map(|(_, worker)| worker);
         let told = worker.map(|worker| worker.to_string());
         ensure(
@@ -187,7 +190,7 @@ impl World {
     }
 
     fn check_share(&self, share: &SubmitSharesExtended, dealt: &Dealt, facts: &Facts) -> Checked {
-        let view = self.sites[dealt.upstream].view();
+        let view = self.sites[dealt.upstream].view_of(dealt.attempt);
         let channel = view.map(|view| view.channel());
         let is_whole = dealt.hash_of(share) == facts.hash
             && share.job_id.0 == dealt.job_id
@@ -239,6 +242,7 @@ impl World {
         Facts {
             is_alive: dealt.is_some_and(|dealt| self.is_alive(dealt)),
             is_fresh: dealt.is_some_and(|dealt| self.is_fresh(dealt)),
+            is_its_own: conn.said.jobs.contains(&job),
             is_subscribed: conn.said.is_subscribed,
             is_authorized: conn.said.knows(&submit.worker),
             has_size: submit.extranonce2.as_bytes().len() == conn.said.extranonce2_size,
@@ -264,8 +268,8 @@ impl Facts {
         match refusal {
             Refusal::NotSubscribed => !self.is_subscribed,
             Refusal::UnauthorizedWorker => !self.is_authorized,
-            Refusal::UnknownJob => !known,
-            Refusal::Stale => known && !self.is_fresh,
+            Refusal::UnknownJob => !known || !self.is_its_own,
+            Refusal::Stale => known && !(self.is_fresh && self.is_its_own),
             Refusal::UpstreamGone => known && !self.is_alive,
             Refusal::Extranonce2Size { .. } => !self.has_size,
             Refusal::NtimeTooOld { .. } => self.ntime_is_too_old,

@@ -260,12 +260,12 @@ impl World {
             return Ok(());
         };
         let dealt = self.check_given(notify)?;
-        if self
-            .active
-            .is_none_or(|(active, _)| active != dealt.upstream)
-        {
-            self.active = Some((dealt.upstream, self.now));
+        self.check_own_work(index, &dealt)?;
+        let is_own = self.is_own(&dealt);
+        if !is_own {
+            self.farm_mines_at(dealt.upstream);
         }
+        self.conns[index].worked_since.get_or_insert(self.now);
         let number = notify.job_id.as_number().unwrap_or(u64::MAX);
         let difficulty = match &delivery.difficulty {
             Some(line) => match &*Self::wire(line)?.line {
@@ -274,6 +274,12 @@ impl World {
             },
             None => None,
         };
+        self.conns[index].held_back = self.holds_back(index, &dealt);
+        let said = &mut self.conns[index].said;
+        said.set_difficulty(difficulty);
+        if self.conns[index].held_back.is_some() {
+            return Ok(());
+        }
         let said = &mut self.conns[index].said;
         if said
             .work
@@ -282,7 +288,7 @@ impl World {
         {
             self.coverage.count("work: the same job again");
         }
-        said.give(number, difficulty, &dealt);
+        said.give(number, &dealt);
         self.conns[index].outbox.deliver(delivery);
         self.dirty.push(index);
         Ok(())
@@ -321,9 +327,15 @@ impl World {
             }
             CloseReason::Idle(_) => self.now >= conn.since + self.config.idle_timeout,
             CloseReason::NoUpstream(_) => {
-                for_long(self.outage_since, self.config.release_after)
+                !conn
+                    .said
+                    .work
+                    .as_ref()
+                    .is_some_and(|work| self.is_alive(work))
+                    && for_long(self.outage_since, self.config.release_after)
                     && for_long(Some(conn.since), self.config.release_after)
             }
+            CloseReason::Stopping => self.is_stopping,
             CloseReason::SessionResumed => self.claiming.as_deref() == Some(&*conn.said.session),
             CloseReason::UnanswerableLine(_) | CloseReason::Banned(_) => true,
             _ => false,
@@ -335,6 +347,7 @@ impl World {
 
     /// The translator knows a connection no more.
     fn forget(&mut self, index: usize) {
+        self.note_leaving(index);
         let conn = &mut self.conns[index];
         conn.is_live = false;
         self.by_id.remove(&conn.id);

@@ -21,20 +21,32 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl World {
     /// The proxy dials an upstream.
-    pub(super) fn dial(&mut self, site: usize, redirect: Option<&(String, u16)>) -> Checked {
+    pub(super) fn dial(
+        &mut self,
+        (id, site): (usize, usize),
+        redirect: Option<&(String, u16)>,
+    ) -> Checked {
         if redirect.is_some() {
             self.coverage.count("upstream dialled elsewhere");
         }
-        self.idle_since[site] = None;
-        let place = &mut self.sites[site];
-        let connected = place.present().is_some();
-        ensure(!connected, Invariant::DialledForEver, || {
-            format!("upstream {site} is dialled twice at once")
+        let is_own = id >= self.sites.len();
+        if !is_own {
+            self.idle_since[site] = None;
+        }
+        let connected = self.present(id).is_some();
+        let invariant = match is_own {
+            true => Invariant::OwnChannelEnds,
+            false => Invariant::DialledForEver,
+        };
+        ensure(!connected, invariant, || {
+            format!("upstream {id} is dialled while it is connected")
         })?;
-        place.calls.push(Call::new(place.delay));
+        let place = &mut self.sites[site];
+        place.calls.push(Call::new((id, is_own), place.delay));
         let attempt = place.attempt();
+        self.dialled.insert(id, (site, attempt));
         self.trail.note(self.now, b"dial", || {
-            format!("pool {site}: dialled, attempt {attempt}")
+            format!("pool {site}: dialled as upstream {id}, attempt {attempt}")
         });
         let place = &self.sites[site];
         let answers = place.is_reachable && !place.is_hung;
@@ -69,43 +81,56 @@ impl World {
         let Some(connection) = connection else {
             return self.upstream_is_lost(site, attempt, "connection reset");
         };
-        if let Some(call) = place.call(attempt) {
-            call.connection = Some(connection);
-            call.end = End::Connected;
-            call.heard_at = since;
-        }
+        let Some(call) = place.call(attempt) else {
+            return Ok(());
+        };
+        call.connection = Some(connection);
+        call.end = End::Connected;
+        call.heard_at = since;
+        let id = upstream(call.upstream);
         self.trail.note(self.now, b"connected", || {
             format!("pool {site}: connected, attempt {attempt}")
         });
-        self.brain.handle_upstream_connected(now, upstream(site));
+        self.brain.handle_upstream_connected(now, id);
         self.finish(None)
     }
 
     /// The proxy learns that a connection ended.
     pub(super) fn upstream_is_lost(&mut self, site: usize, attempt: u64, words: &str) -> Checked {
         let now = self.instant();
-        let is_present = self.sites[site].attempt() == attempt;
         let call = self.sites[site].call(attempt);
-        let Some(call) = call.filter(|call| is_present && call.end != End::Over) else {
+        let Some(call) = call.filter(|call| call.end != End::Over) else {
             return Ok(());
         };
         call.end = End::Over;
+        let id = upstream(call.upstream);
         self.lost_blocks.append(&mut call.open_blocks);
-        self.trail
-            .note(self.now, b"lost", || format!("pool {site}: lost, {words}"));
-        self.brain
-            .handle_upstream_lost(now, upstream(site), words.into());
+        self.trail.note(self.now, b"lost", || {
+            format!("pool {site}: attempt {attempt} lost, {words}")
+        });
+        self.brain.handle_upstream_lost(now, id, words.into());
         self.finish(None)
     }
 
     /// The proxy hangs up, once what it sent has gone out.
-    pub(super) fn hang_up(&mut self, site: usize) {
+    pub(super) fn hang_up(&mut self, id: usize, reason: &Fault) {
+        let Some((site, attempt)) = self.dialled.get(&id).copied() else {
+            return;
+        };
         self.trail.note(self.now, b"hang up", || {
-            format!("pool {site}: the proxy hangs up")
+            format!("pool {site}: the proxy hangs up on attempt {attempt}: {reason}")
         });
-        let place = &mut self.sites[site];
-        let attempt = place.attempt();
-        if let Some(call) = place.present() {
+        if let (true, Fault::NotNeeded) = (id >= self.sites.len(), reason) {
+            self.coverage.count("own channel: retired");
+            if self.seam.holds_back(Invariant::OwnChannelEnds)
+                && let Some(call) = self.sites[site].call(attempt)
+            {
+                call.is_deserted = true;
+                return;
+            }
+        }
+        let call = self.sites[site].call(attempt);
+        if let Some(call) = call.filter(|call| call.end != End::Over) {
             call.end = End::Over;
             self.lost_blocks.append(&mut call.open_blocks);
             let at = call.to_pool.arrival(self.now, &mut self.random);
@@ -113,30 +138,43 @@ impl World {
         }
     }
 
+    /// The connection that is an upstream to the proxy.
+    fn present(&mut self, id: usize) -> Option<&mut Call> {
+        let (site, attempt) = *self.dialled.get(&id)?;
+        let call = self.sites[site].call(attempt);
+        call.filter(|call| call.end != End::Over)
+    }
+
     /// Sends a message to an upstream.
     pub(super) fn send(
         &mut self,
-        site: usize,
+        id: usize,
         message: Message,
         worker: Option<UserIdentity>,
         step: &mut Step,
     ) -> Checked {
-        let place = &mut self.sites[site];
-        let attempt = place.attempt();
-        let Some(call) = place.present().filter(|call| call.end == End::Connected) else {
+        let (site, attempt) = self.dialled.get(&id).copied().unwrap_or_default();
+        if let Message::Mining(Mining::OpenExtendedMiningChannel(open)) = &message {
+            self.check_owner((id, site), &open.user_identity.to_string())?;
+        }
+        let call = self
+            .sites
+            .get_mut(site)
+            .and_then(|place| place.call(attempt));
+        let Some(call) = call.filter(|call| call.end == End::Connected) else {
             return ensure(false, Invariant::ShareSent, || {
                 format!(
-                    "{} for upstream {site}, which is not connected",
+                    "{} for upstream {id}, which is not connected",
                     message.name()
                 )
             });
         };
         self.trail.note(self.now, message.name().as_bytes(), || {
-            format!("pool {site} < {message:?}")
+            format!("pool {site}, attempt {attempt} < {message:?}")
         });
         let mut message = message;
         if let Message::Mining(Mining::SubmitSharesExtended(share)) = &mut message {
-            step.sends.push((site, share.clone(), worker));
+            step.sends.push(((site, attempt), share.clone(), worker));
             self.counted.sent[site] += 1;
             let sent = Sent {
                 blocks_told: call.blocks_told,
@@ -145,11 +183,9 @@ impl World {
                 .insert((site, attempt, share.sequence_number.0), sent);
             self.seam.leaves(share);
         }
-        if matches!(
-            message,
-            Message::Mining(Mining::OpenExtendedMiningChannel(_))
-        ) {
+        if let Message::Mining(Mining::OpenExtendedMiningChannel(open)) = &message {
             call.is_opening = true;
+            call.user = Some(open.user_identity.to_string());
         }
         let mut frame = Vec::new();
         let encoded = message.encode_with(worker.as_ref(), &mut frame);
@@ -164,17 +200,13 @@ impl World {
     /// A message of a pool arrives at the proxy.
     pub(super) fn proxy_hears(&mut self, site: usize, attempt: u64, message: Message) -> Checked {
         let now = self.instant();
-        if self.sites[site].attempt() != attempt {
-            return Ok(());
-        }
-        let Some(call) = self.sites[site]
-            .present()
-            .filter(|call| call.end == End::Connected)
-        else {
+        let call = self.sites[site].call(attempt);
+        let Some(call) = call.filter(|call| call.end == End::Connected) else {
             return Ok(());
         };
+        let id = upstream(call.upstream);
         self.trail.note(self.now, message.name().as_bytes(), || {
-            format!("pool {site} > {message:?}")
+            format!("pool {site}, attempt {attempt} > {message:?}")
         });
         call.heard_at = self.now;
         let dealt = call.note(&message, (site, attempt));
@@ -184,7 +216,10 @@ impl World {
             Message::Mining(Mining::OpenExtendedMiningChannelSuccess(_))
         );
         if opened {
-            self.coverage.count("pool: channel opened");
+            self.coverage.count(match call.is_own {
+                true => "own channel: opened",
+                false => "pool: channel opened",
+            });
         }
         if let Message::Mining(Mining::SubmitSharesSuccess(success)) = &message
             && success.new_submits_accepted_count > 1
@@ -192,7 +227,7 @@ impl World {
             self.coverage
                 .count("pool: acknowledged several shares at once");
         }
-        self.brain.handle_message(now, upstream(site), message);
+        self.brain.handle_message(now, id, message);
         self.finish(None)
     }
 
@@ -209,14 +244,24 @@ impl World {
                 format!("a pool cannot read what we sent: {received:?}")
             });
         };
-        let Some(connection) = place.call(attempt).and_then(|call| {
+        let refuses_own = place.refuses_own;
+        let Some((connection, refused)) = place.call(attempt).and_then(|call| {
             call.back(&mut message);
-            call.connection
+            Some((call.connection?, refuses_own && call.is_own))
         }) else {
             return Ok(());
         };
         if let Some(pool) = &mut place.pool {
+            let faults = place.faults.clone();
+            if refused {
+                let mut refusing = faults.clone();
+                refusing.refuse_channels = Some("unknown-user".into());
+                pool.set_faults(refusing);
+            }
             pool.handle_message(now, connection, Received { message, tlvs });
+            if refused {
+                pool.set_faults(faults);
+            }
         }
         self.pool_acts(site)
     }
@@ -429,6 +474,16 @@ impl Call {
             _ => {}
         }
         None
+    }
+}
+
+/// The kind of event that a fault of an own channel's connection is.
+pub(super) fn own_kind(fault: &Fault) -> &'static str {
+    match fault {
+        Fault::ChannelRefused(_) => "own channel: refused",
+        Fault::ChannelClosed(_) => "own channel: closed by the pool",
+        Fault::Silent(_) => "own channel: silent",
+        _ => "own channel: lost",
     }
 }
 

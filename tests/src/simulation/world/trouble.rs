@@ -14,7 +14,15 @@ use sv2_pool::{Channels, Faults};
 
 use super::{Event, World};
 use crate::simulation::invariant::Checked;
-use crate::simulation::site::End;
+use crate::simulation::site::{Call, End};
+
+/// A channel as its pool knows it.
+fn channel_of(call: &Call) -> Option<Channels> {
+    Some(Channels::One(
+        call.connection?,
+        call.view.as_ref()?.channel(),
+    ))
+}
 
 /// How a trouble ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +33,7 @@ pub(super) enum Recovery {
     AcceptsAgain,
     AllowsRolling,
     HearsInTime,
+    AcceptsOwnChannels,
 }
 
 impl World {
@@ -34,7 +43,8 @@ impl World {
         if self.sites[site].pool.is_none() || self.sites[site].is_hung {
             return Ok(());
         }
-        let kind = self.random.below(18);
+        let kind = self.random.below(20);
+        self.own.trouble_at = self.now;
         self.trail.note(self.now, &kind.to_le_bytes(), || {
             format!("pool {site}: trouble {kind}")
         });
@@ -55,6 +65,8 @@ impl World {
             14 => self.be_late(site),
             15 => self.name_unknown_job(site),
             16 => self.talk_nonsense(site),
+            17 => self.refuse_own_channels(site),
+            18 => return self.close_own_channel(site),
             _ => self.talk_harmful_nonsense(site),
         }
         Ok(())
@@ -73,7 +85,7 @@ impl World {
     /// The process ends; another one starts later.
     fn die(&mut self, site: usize) {
         self.coverage.count("pool trouble: died");
-        self.lose_connection(site, "connection reset");
+        self.lose_connections(site, "connection reset");
         let place = &mut self.sites[site];
         place.pool = None;
         for call in &mut place.calls {
@@ -91,12 +103,25 @@ impl World {
 
     fn cut(&mut self, site: usize) {
         self.coverage.count("pool trouble: connection cut");
-        self.lose_connection(site, "connection reset");
+        if let Some(attempt) = self.some_call(site) {
+            self.lose_connection((site, attempt), "connection reset");
+        }
     }
 
-    fn lose_connection(&mut self, site: usize, words: &'static str) {
-        let attempt = self.sites[site].attempt();
-        let Some(call) = self.sites[site].present() else {
+    /// One of a pool's connections with the proxy.
+    fn some_call(&mut self, site: usize) -> Option<u64> {
+        let presents = self.sites[site].presents();
+        (!presents.is_empty()).then(|| *self.random.pick(&presents))
+    }
+
+    fn lose_connections(&mut self, site: usize, words: &'static str) {
+        for attempt in self.sites[site].presents() {
+            self.lose_connection((site, attempt), words);
+        }
+    }
+
+    fn lose_connection(&mut self, (site, attempt): (usize, u64), words: &'static str) {
+        let Some(call) = self.sites[site].call(attempt) else {
             return;
         };
         if call.end == End::Connected {
@@ -110,7 +135,8 @@ impl World {
         self.coverage.count("pool trouble: link stalled");
         let until = self.now + self.random.seconds(0.5, 20.0);
         let both = self.random.chance(0.5);
-        let Some(call) = self.sites[site].present() else {
+        let attempt = self.some_call(site);
+        let Some(call) = attempt.and_then(|attempt| self.sites[site].call(attempt)) else {
             return;
         };
         call.to_proxy.stall(until);
@@ -122,7 +148,7 @@ impl World {
     fn become_unreachable(&mut self, site: usize) {
         self.coverage.count("pool trouble: unreachable");
         self.sites[site].is_reachable = false;
-        self.lose_connection(site, "no route to host");
+        self.lose_connections(site, "no route to host");
         self.plan_recovery(site, Recovery::IsReachable, 60.0);
     }
 
@@ -170,14 +196,19 @@ impl World {
     fn move_prefix(&mut self, site: usize) -> Checked {
         self.coverage.count("pool trouble: SetExtranoncePrefix");
         let now = self.instant();
-        let length = 1 + self.random.place(12);
-        let prefix = B0_32::new(&self.random.bytes(length)).unwrap_or_default();
+        let channels = self.channels(site);
+        // Two channels never share a prefix.
+        let least = if channels.len() > 1 { 8 } else { 1 };
+        let length = least + self.random.place(13 - least);
         let at_once = self.random.chance(0.5);
-        if let Some(pool) = &mut self.sites[site].pool {
-            pool.set_extranonce_prefix(Channels::All, prefix);
-            if at_once {
-                pool.new_job(now);
+        for channel in channels {
+            let prefix = B0_32::new(&self.random.bytes(length)).unwrap_or_default();
+            if let Some(pool) = &mut self.sites[site].pool {
+                pool.set_extranonce_prefix(channel, prefix);
             }
+        }
+        if let Some(pool) = self.sites[site].pool.as_mut().filter(|_| at_once) {
+            pool.new_job(now);
         }
         self.pool_acts(site)
     }
@@ -194,9 +225,11 @@ impl World {
 
     /// Puts the channel into a new group; what the pool sends to the old one is addressed to the new one from now on.
     fn regroup(&mut self, site: usize) {
-        let attempt = self.sites[site].attempt();
+        let Some(attempt) = self.some_call(site) else {
+            return;
+        };
         let group = ChannelId(1_000 + self.random.next_u32() % 1_000);
-        let Some(call) = self.sites[site].present() else {
+        let Some(call) = self.sites[site].call(attempt) else {
             return;
         };
         let Some(view) = &call.view else { return };
@@ -241,18 +274,46 @@ impl World {
         self.plan_recovery(site, Recovery::HearsInTime, 300.0);
     }
 
-    /// Says something that the pool itself knows nothing of.
-    fn inject(&mut self, site: usize, message: impl Into<Message>) {
-        let attempt = self.sites[site].attempt();
-        self.put_on_the_way(site, attempt, message.into());
+    /// Refuses whatever channel is not the farm's.
+    fn refuse_own_channels(&mut self, site: usize) {
+        self.coverage.count("pool trouble: refuses own channels");
+        self.sites[site].refuses_own = true;
+        self.plan_recovery(site, Recovery::AcceptsOwnChannels, 60.0);
     }
 
-    fn channel(&self, site: usize) -> Option<ChannelId> {
-        self.sites[site].view().map(|view| view.channel())
+    /// Closes the channel of one account or miner.
+    fn close_own_channel(&mut self, site: usize) -> Checked {
+        let place = &mut self.sites[site];
+        let calls = place.calls.iter();
+        let own = calls.filter(|call| call.is_own && call.end == End::Connected);
+        let own: Vec<_> = own.filter_map(channel_of).collect();
+        if own.is_empty() {
+            return Ok(());
+        }
+        self.coverage.count("pool trouble: closed one own channel");
+        let channel = *self.random.pick(&own);
+        if let Some(pool) = &mut self.sites[site].pool {
+            pool.close_channels(channel, "trouble");
+        }
+        self.pool_acts(site)
+    }
+
+    /// The channels of all connections that are up.
+    fn channels(&self, site: usize) -> Vec<Channels> {
+        let calls = self.sites[site].calls.iter();
+        let live = calls.filter(|call| call.end == End::Connected);
+        live.filter_map(channel_of).collect()
+    }
+
+    /// One of a pool's connections, with its channel.
+    fn some_channel(&mut self, site: usize) -> Option<(u64, ChannelId)> {
+        let attempt = self.some_call(site)?;
+        let view = self.sites[site].view_of(attempt)?;
+        Some((attempt, view.channel()))
     }
 
     fn name_unknown_job(&mut self, site: usize) {
-        let Some(channel_id) = self.channel(site) else {
+        let Some((attempt, channel_id)) = self.some_channel(site) else {
             return;
         };
         self.coverage
@@ -264,12 +325,12 @@ impl World {
             min_ntime: 1_800_000_000,
             nbits: 0x1f00_ffff,
         };
-        self.inject(site, message);
+        self.put_on_the_way(site, attempt, message.into());
     }
 
     /// What has no place here and harms nobody.
     fn talk_nonsense(&mut self, site: usize) {
-        let Some(channel_id) = self.channel(site) else {
+        let Some((attempt, channel_id)) = self.some_channel(site) else {
             return;
         };
         self.coverage.count("pool trouble: harmless nonsense");
@@ -310,12 +371,12 @@ impl World {
             }
             .into(),
         };
-        self.inject(site, message);
+        self.put_on_the_way(site, attempt, message);
     }
 
     /// What no pool may say: the proxy is to leave it.
     fn talk_harmful_nonsense(&mut self, site: usize) {
-        let Some(channel_id) = self.channel(site) else {
+        let Some((attempt, channel_id)) = self.some_channel(site) else {
             return;
         };
         self.coverage.count("pool trouble: harmful nonsense");
@@ -345,13 +406,14 @@ impl World {
             }
             .into(),
         };
-        if let Some(call) = self.sites[site].present() {
+        if let Some(call) = self.sites[site].call(attempt) {
             call.is_tainted = true;
         }
-        self.inject(site, Message::Mining(message));
+        self.put_on_the_way(site, attempt, Message::Mining(message));
     }
 
     pub(super) fn recover(&mut self, site: usize, recovery: Recovery) -> Checked {
+        self.own.trouble_at = self.now;
         self.trail.note(self.now, b"recover", || {
             format!("pool {site}: {recovery:?}")
         });
@@ -364,6 +426,7 @@ impl World {
                 faults.refuse_channels = None;
             }),
             Recovery::AllowsRolling => self.sites[site].forbids_rolling = false,
+            Recovery::AcceptsOwnChannels => self.sites[site].refuses_own = false,
             Recovery::HearsInTime => self.sites[site].block_delay = (0.05, 2.0),
         }
         Ok(())
