@@ -248,6 +248,7 @@ pub(crate) fn brain_config(
         max_miners: config.limits.max_miners,
         guard: config.limits.guard,
         first_slot: 0,
+        first_narrow_slot: 0,
         seed,
     })
 }

@@ -61,6 +61,8 @@ pub struct Config {
     /// The first slot of four bytes handed out; 0, which stands for the first that no layout shares, but for tests that
     /// replay a known block.
     pub first_slot: u32,
+    /// The first slot of two bytes handed out, of 65,536 on a channel; 0 but for tests of what comes after the last.
+    pub first_narrow_slot: u16,
     /// Makes session ids unguessable and pauses uneven; from the system's randomness, once per start.
     pub seed: [u8; 32],
 }

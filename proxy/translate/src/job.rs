@@ -20,7 +20,7 @@ pub(crate) struct DealtJob {
     pub(crate) version: u32,
     pub(crate) version_rolling_allowed: bool,
     pub(crate) merkle_path: Box<[[u8; 32]]>,
-    /// The coinbase up to the slot of a miner with the longest layout: coinbase_tx_prefix ‖ extranonce_prefix ‖ zeros.
+    /// The coinbase up to what is a miner's: coinbase_tx_prefix ‖ extranonce_prefix ‖ zeros.
     pub(crate) coinbase_start: Box<[u8]>,
     /// The coinbase behind extranonce2.
     pub(crate) coinbase_end: Box<[u8]>,
@@ -103,7 +103,7 @@ impl Job {
         self.min_ntime.saturating_add(MAX_NTIME_AHEAD - 1)
     }
 
-    /// Gives the zeros between `coinbase_start` and the slot of a miner with a layout; `None` where that has no room.
+    /// Gives what stands between `coinbase_start` and the slot of a miner with a layout; `None` where that has no room.
     pub(crate) fn padding(&self, layout: Layout) -> Option<&'static [u8]> {
         self.dealt.room.padding(layout)
     }
@@ -136,10 +136,11 @@ impl Job {
         Some([start, padding, slot.as_bytes(), extranonce2, end].concat())
     }
 
-    /// Gives the channel's extranonce for a share: zeros ‖ slot ‖ extranonce2; `None` where there is no room for it.
+    /// Gives the channel's extranonce for a share: zeros, the last of which may be the slot's page ‖ slot ‖ extranonce2;
+    /// `None` where there is no room for it.
     pub(crate) fn extranonce(&self, slot: Slot, extranonce2: &[u8]) -> Option<B0_32> {
-        let zeros = self.dealt.room.zeros() + self.padding(slot.layout())?.len();
-        let start = B0_32::zeros(zeros).ok()?;
+        let zeros = B0_32::zeros(self.dealt.room.zeros()).ok()?;
+        let start = zeros.join(self.padding(slot.layout())?).ok()?;
         start.join(slot.as_bytes()).ok()?.join(extranonce2).ok()
     }
 }

@@ -3,13 +3,16 @@
 //! Aggregated, all miners share the farm's lane, whose jobs come from the active upstream's channel. Where accounts or
 //! miners have channels of their own (see [`ChannelMode`](crate::ChannelMode)), each has a lane. Its miners work on the
 //! farm's jobs until their own channel has one, and whenever it has none: so a channel that is refused, closed or
-//! slow costs nobody a second of work.
+//! slow costs nobody a second of work. Each page of slots that the farm's channel has no room for has a lane too, see
+//! `translator/further_channels.rs`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::layout::Page;
 use crate::miners::MinerId;
+use crate::slot::Slot;
 use crate::upstream::{Demand, UpstreamId};
 use crate::work::Works;
 
@@ -25,12 +28,22 @@ impl LaneId {
     pub(crate) const FARM: Self = Self(0);
 }
 
+/// Whom a lane is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Owner {
+    /// The miners of an account.
+    Account(Arc<str>),
+    /// One miner: its slot and what the pool calls its worker.
+    Miner(Option<Slot>, Arc<str>),
+    /// Miners of the farm's with slots of a page that its channel has no room for.
+    Page(Page),
+}
+
 /// The miners that share a channel of their own.
 #[derive(Debug)]
 pub(crate) struct Lane {
-    key: Arc<str>,
-    /// Who its channel is for.
-    pub(crate) user: Box<str>,
+    /// Whom its channel is for.
+    pub(crate) owner: Owner,
     pub(crate) works: Works,
     pub(crate) last_fan_out: Instant,
     pub(crate) demand: Demand,
@@ -46,23 +59,31 @@ impl Lane {
     pub(crate) fn members(&self) -> impl Iterator<Item = MinerId> {
         self.members.iter().copied()
     }
+
+    /// Gives the page that it is for, where it is for one.
+    pub(crate) fn page(&self) -> Option<Page> {
+        match self.owner {
+            Owner::Page(page) => Some(page),
+            Owner::Account(_) | Owner::Miner(..) => None,
+        }
+    }
 }
 
 /// All lanes but the farm's.
 #[derive(Debug)]
 pub(crate) struct Lanes {
     by_id: BTreeMap<LaneId, Lane>,
-    by_key: HashMap<Arc<str>, LaneId>,
+    by_owner: HashMap<Owner, LaneId>,
     last: LaneId,
     most: usize,
 }
 
 impl Lanes {
-    /// Makes room for at most so many lanes.
+    /// Makes room for at most so many lanes of accounts or miners.
     pub(crate) fn new(most: usize) -> Self {
         Self {
             by_id: BTreeMap::new(),
-            by_key: HashMap::new(),
+            by_owner: HashMap::new(),
             last: LaneId::FARM,
             most,
         }
@@ -88,25 +109,30 @@ impl Lanes {
         self.by_id.iter_mut().map(|(id, lane)| (*id, lane))
     }
 
-    /// Finds the lane with a key, or makes it for a user; `None` where there is no room.
-    pub(crate) fn find(
-        &mut self,
-        now: Instant,
-        (key, user): (&str, &str),
-        demand: Demand,
-    ) -> Option<LaneId> {
-        if let Some(known) = self.by_key.get(key) {
+    /// Tells whether a lane is for a page.
+    pub(crate) fn is_page(&self, id: LaneId) -> bool {
+        self.get(id).is_some_and(|lane| lane.page().is_some())
+    }
+
+    /// Gives the lane of a page.
+    pub(crate) fn of_page(&self, page: Page) -> Option<(LaneId, &Lane)> {
+        let id = *self.by_owner.get(&Owner::Page(page))?;
+        Some((id, self.by_id.get(&id)?))
+    }
+
+    /// Finds the lane of an owner, or makes it; `None` where there is no room.
+    pub(crate) fn find(&mut self, now: Instant, owner: Owner, demand: Demand) -> Option<LaneId> {
+        if let Some(known) = self.by_owner.get(&owner) {
             return Some(*known);
         }
-        if self.by_id.len() >= self.most {
+        // There are few pages, and their miners have no other place.
+        if self.by_id.len() >= self.most && !matches!(owner, Owner::Page(_)) {
             return None;
         }
         let id = LaneId(self.last.0.checked_add(1)?);
         self.last = id;
-        let key: Arc<str> = key.into();
         let lane = Lane {
-            key: Arc::clone(&key),
-            user: user.into(),
+            owner: owner.clone(),
             works: Works::default(),
             last_fan_out: now,
             demand,
@@ -116,7 +142,7 @@ impl Lanes {
             empty_since: None,
         };
         self.by_id.insert(id, lane);
-        self.by_key.insert(key, id);
+        self.by_owner.insert(owner, id);
         Some(id)
     }
 
@@ -138,22 +164,30 @@ impl Lanes {
         }
     }
 
-    /// Gives the lane that has waited longest for a channel.
-    pub(crate) fn without_link(&self) -> Option<LaneId> {
-        let mut lanes = self.iter();
+    /// Gives the lane to open a channel for: one of a page that `needs` one, whose miners have no work, else the one
+    /// that has waited longest.
+    pub(crate) fn without_link(&self, needs: impl Fn(Page) -> bool) -> Option<LaneId> {
         let waits = |lane: &Lane| lane.link.is_none() && !lane.members.is_empty();
-        lanes.find(|(_, lane)| waits(lane)).map(|(id, _)| id)
+        let lanes = || self.iter().filter(|(_, lane)| waits(lane));
+        let paged = lanes().find(|(_, lane)| lane.page().is_some_and(&needs));
+        let next = paged.or_else(|| lanes().find(|(_, lane)| lane.page().is_none()));
+        next.map(|(id, _)| id)
     }
 
-    /// Removes a lane that no miner has come back to; gives its connection.
-    pub(crate) fn take_deserted(&mut self, now: Instant) -> Option<Option<UpstreamId>> {
+    /// Removes a lane that no miner has come back to and that is not to be `kept`; gives its connection.
+    pub(crate) fn take_deserted(
+        &mut self,
+        now: Instant,
+        kept: impl Fn(&Lane) -> bool,
+    ) -> Option<Option<UpstreamId>> {
         let deserted = |lane: &Lane| {
             let since = lane.empty_since;
             since.is_some_and(|since| now.saturating_duration_since(since) >= LINGER)
         };
-        let (id, _) = self.iter().find(|(_, lane)| deserted(lane))?;
+        let deserted = |(id, lane)| (deserted(lane) && !kept(lane)).then_some(id);
+        let id = self.iter().find_map(deserted)?;
         let lane = self.by_id.remove(&id)?;
-        self.by_key.remove(&lane.key);
+        self.by_owner.remove(&lane.owner);
         Some(lane.link)
     }
 }

@@ -103,19 +103,25 @@ impl Sessions {
         self.slots.longest_held()
     }
 
+    /// Tells whether a slot of a layout is left.
+    pub(crate) fn has_slot(&self, now: Instant, layout: Layout, job_serial: u64) -> bool {
+        self.slots.has(now, layout, job_serial)
+    }
+
     /// Gives a miner the session that it asks for, where nobody has it and it fits into `layout`, else a new one with
-    /// that layout; `None` where no slot is left.
+    /// that layout, of the first page with a slot left; `None` where none is left on the pages up to the first that is not open.
     pub(crate) fn open(
         &mut self,
         now: Instant,
         (miner, asked): (MinerId, Option<&str>),
-        layout: Layout,
+        (layout, is_open): (Layout, impl Fn(Layout) -> bool),
         job_serial: u64,
     ) -> Option<Opened> {
         if let Some(left) = asked.and_then(|id| self.resume(id, miner, layout)) {
             return Some(left);
         }
-        let slot = self.take_slot(now, layout, job_serial)?;
+        let mut pages = layout.pages().take_while(|page| is_open(*page));
+        let slot = pages.find_map(|page| self.take_slot(now, page, job_serial))?;
         self.count += 1;
         let id: Arc<str> = session_id(&self.seed, self.count).into();
         self.holders.insert(Arc::clone(&id), Holder::Live(miner));
@@ -212,6 +218,10 @@ mod tests {
         extranonce2_size: 4,
     };
 
+    fn any(_: Layout) -> bool {
+        true
+    }
+
     fn past(now: Instant) -> Past {
         Past {
             assigned: Assigned::new(Difficulty::ONE),
@@ -229,13 +239,16 @@ mod tests {
 
     #[test]
     fn a_session_that_was_left_is_resumed_once() {
-        let (mut sessions, now) = (Sessions::new(Slots::new(0, 4), [7; 32], 10), origin());
-        let first = sessions.open(now, (MINER, None), USUAL, 1).unwrap().session;
+        let (mut sessions, now) = (Sessions::new(Slots::new((0, 0), 4), [7; 32], 10), origin());
+        let first = sessions
+            .open(now, (MINER, None), (USUAL, any), 1)
+            .unwrap()
+            .session;
         assert_eq!(sessions.holder(&first.id), Some(MINER));
         sessions.leave(now, first.clone(), Some(past(now)), 1);
         assert_eq!(sessions.holder(&first.id), None);
         let again = sessions
-            .open(now, (MINER, Some(&first.id)), USUAL, 1)
+            .open(now, (MINER, Some(&first.id)), (USUAL, any), 1)
             .unwrap();
         assert_eq!(
             (again.session.slot, &again.session.id),
@@ -243,7 +256,7 @@ mod tests {
         );
         assert!(again.past.is_some());
         let other = sessions
-            .open(now, (MINER, Some(&first.id)), USUAL, 1)
+            .open(now, (MINER, Some(&first.id)), (USUAL, any), 1)
             .unwrap();
         assert_ne!(other.session.slot, first.slot, "it has a miner");
         assert!(other.past.is_none());
@@ -251,51 +264,61 @@ mod tests {
 
     #[test]
     fn a_session_is_gone_once_its_slot_has_another_miner() {
-        let (mut sessions, now) = (Sessions::new(Slots::new(0, 4), [7; 32], 10), origin());
-        let first = sessions.open(now, (MINER, None), USUAL, 1).unwrap().session;
+        let (mut sessions, now) = (Sessions::new(Slots::new((0, 0), 4), [7; 32], 10), origin());
+        let first = sessions
+            .open(now, (MINER, None), (USUAL, any), 1)
+            .unwrap()
+            .session;
         sessions.leave(now, first.clone(), Some(past(now)), 1);
         let later = now + Duration::from_secs(120);
         let other = sessions
-            .open(later, (MINER, None), USUAL, 2)
+            .open(later, (MINER, None), (USUAL, any), 2)
             .unwrap()
             .session;
         assert_eq!(other.slot, first.slot);
         let again = sessions
-            .open(later, (MINER, Some(&first.id)), USUAL, 2)
+            .open(later, (MINER, Some(&first.id)), (USUAL, any), 2)
             .unwrap();
         assert_ne!(again.session.slot, first.slot);
     }
 
     #[test]
     fn a_session_that_is_too_long_for_the_channel_waits_for_a_longer_one() {
-        let (mut sessions, now) = (Sessions::new(Slots::new(0, 4), [7; 32], 10), origin());
-        let long = sessions.open(now, (MINER, None), USUAL, 1).unwrap().session;
+        let (mut sessions, now) = (Sessions::new(Slots::new((0, 0), 4), [7; 32], 10), origin());
+        let long = sessions
+            .open(now, (MINER, None), (USUAL, any), 1)
+            .unwrap()
+            .session;
         sessions.leave(now, long.clone(), Some(past(now)), 1);
         let asked = (MINER, Some(&*long.id));
-        let short = sessions.open(now, asked, Layout::Narrow, 1).unwrap();
-        assert_eq!(short.session.slot.layout(), Layout::Narrow);
+        let short = sessions.open(now, asked, (Layout::NARROW, any), 1).unwrap();
+        assert_eq!(short.session.slot.layout(), Layout::NARROW);
         assert!(short.past.is_none());
-        let again = sessions.open(now, asked, USUAL, 1).unwrap();
+        let again = sessions.open(now, asked, (USUAL, any), 1).unwrap();
         assert_eq!(again.session.slot, long.slot);
         let short = short.session;
         sessions.leave(now, short.clone(), Some(past(now)), 1);
         let asked = (MINER, Some(&*short.id));
-        let again = sessions.open(now, asked, USUAL, 1).unwrap();
+        let again = sessions.open(now, asked, (USUAL, any), 1).unwrap();
         assert_eq!(again.session.slot, short.slot, "a narrow one fits all");
     }
 
     #[test]
     fn of_too_many_sessions_that_were_left_the_oldest_is_forgotten() {
-        let (mut sessions, now) = (Sessions::new(Slots::new(0, 4), [7; 32], 2), origin());
-        let open =
-            |sessions: &mut Sessions| sessions.open(now, (MINER, None), USUAL, 1).unwrap().session;
+        let (mut sessions, now) = (Sessions::new(Slots::new((0, 0), 4), [7; 32], 2), origin());
+        let open = |sessions: &mut Sessions| {
+            sessions
+                .open(now, (MINER, None), (USUAL, any), 1)
+                .unwrap()
+                .session
+        };
         let all: Vec<_> = (0..3).map(|_| open(&mut sessions)).collect();
         for session in &all {
             sessions.leave(now, session.clone(), Some(past(now)), 1);
         }
         assert_eq!((sessions.left.len(), sessions.holders.len()), (2, 2));
         let resumed = |sessions: &mut Sessions, place: usize| {
-            let opened = sessions.open(now, (MINER, Some(&all[place].id)), USUAL, 1);
+            let opened = sessions.open(now, (MINER, Some(&all[place].id)), (USUAL, any), 1);
             opened.unwrap().past.is_some()
         };
         assert!(!resumed(&mut sessions, 0));
@@ -305,10 +328,17 @@ mod tests {
 
     #[test]
     fn a_session_that_was_never_worked_in_leaves_nothing_behind() {
-        let (mut sessions, now) = (Sessions::new(Slots::new(0, 4), [7; 32], 10), origin());
+        let (mut sessions, now) = (Sessions::new(Slots::new((0, 0), 4), [7; 32], 10), origin());
         for _ in 0..100 {
-            let session = sessions.open(now, (MINER, None), USUAL, 1).unwrap().session;
-            assert_eq!(session.slot.as_bytes(), [0, 1, 0, 0], "the first one again");
+            let session = sessions
+                .open(now, (MINER, None), (USUAL, any), 1)
+                .unwrap()
+                .session;
+            assert_eq!(
+                session.slot.as_bytes(),
+                [0, 16, 0, 0],
+                "the first one again"
+            );
             sessions.leave(now, session, None, 1);
         }
         assert!(is_empty(&sessions));

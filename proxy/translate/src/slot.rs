@@ -6,19 +6,22 @@
 //!
 //! Each layout has a space of its own, and no two of them overlap on any channel. Read as one number, zeros, slot and
 //! extranonce2 of a miner begin at slot × 256^extranonce2_size. With four bytes of extranonce2, a slot of two bytes is
-//! a slot of four whose upper half is zero, so the first 65,536 slots of four are left to it. With more bytes of
-//! extranonce2 only those slots are used that begin behind all of the former, at 256^8.
+//! a slot of four whose upper half is the number of its page (see `layout.rs`), so the first slots of four are left to
+//! those of two. With more bytes of extranonce2 only those slots are used that begin behind all of the former, at 256^8.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::layout::Layout;
+use crate::layout::{Layout, PAGES, Page};
 
 /// How long a freed slot rests at least: cgminer resubmits pending shares for up to 120 s.
 const REST: Duration = Duration::from_secs(120);
 
-/// The last slot of two bytes.
-const LAST_NARROW: u32 = 0xffff;
+/// Slots of two bytes in a page.
+const PAGE: u32 = 1 << 16;
+
+/// The first slot of four bytes that is no slot of two.
+const FIRST_SHORT: u32 = PAGES as u32 * PAGE;
 
 /// A miner's part of the extranonce, on the wire most significant byte first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,7 +34,7 @@ impl Slot {
     /// Gives the bytes that stand in the coinbase: as many as the layout says.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match (self.layout, &self.bytes) {
-            (Layout::Narrow, [_, _, low @ ..]) => low,
+            (Layout::Narrow { .. }, [_, _, low @ ..]) => low,
             (_, all) => all,
         }
     }
@@ -74,7 +77,7 @@ struct Space {
 }
 
 impl Space {
-    fn new(layout: Layout, first: u32, last: u32) -> Self {
+    fn new(layout: Layout, (first, last): (u32, u32)) -> Self {
         Self {
             layout,
             fresh: Some(first),
@@ -83,6 +86,12 @@ impl Space {
             unused: Vec::new(),
             held: 0,
         }
+    }
+
+    fn has(&self, now: Instant, job_serial: u64) -> bool {
+        let rested = self.resting.first_key_value();
+        let rested = rested.is_some_and(|(_, resting)| resting.is_rested(now, job_serial));
+        !self.unused.is_empty() || rested || self.fresh.is_some()
     }
 
     fn take(&mut self, now: Instant, job_serial: u64) -> Option<(Slot, Option<RestId>)> {
@@ -110,39 +119,59 @@ impl Space {
 pub(crate) struct Slots {
     usual: Space,
     short: Space,
-    narrow: Space,
+    /// Each page by itself, so that those behind the first are used only once it is full.
+    narrow: Vec<Space>,
     rests: u64,
 }
 
 impl Slots {
-    /// Makes the spaces; the usual one begins at `first`, or with 0 where it is clear of the others.
-    pub(crate) fn new(first: u32, extranonce2_size: u8) -> Self {
+    /// Makes the spaces; the usual one begins at `first`, or with 0 where it is clear of the others. The first page of
+    /// narrow ones begins at `first_narrow`.
+    pub(crate) fn new((first, first_narrow): (u32, u16), extranonce2_size: u8) -> Self {
         let first = match first {
             0 => first_usual(extranonce2_size),
             first => first,
         };
         let usual = Layout::Usual { extranonce2_size };
+        let narrow = Page::all().map(|page| {
+            let first = u32::from(page.number()) * PAGE;
+            let range = match page {
+                Page::FIRST => (u32::from(first_narrow), PAGE - 1),
+                _ => (first, first + (PAGE - 1)),
+            };
+            Space::new(Layout::Narrow { page }, range)
+        });
         Self {
-            usual: Space::new(usual, first, u32::MAX),
-            short: Space::new(Layout::Short, LAST_NARROW + 1, u32::MAX),
-            narrow: Space::new(Layout::Narrow, 0, LAST_NARROW),
+            usual: Space::new(usual, (first, u32::MAX)),
+            short: Space::new(Layout::Short, (FIRST_SHORT, u32::MAX)),
+            narrow: narrow.collect(),
             rests: 0,
         }
     }
 
-    fn space(&mut self, layout: Layout) -> &mut Space {
+    fn space(&mut self, layout: Layout) -> Option<&mut Space> {
         match layout {
-            Layout::Usual { .. } => &mut self.usual,
-            Layout::Short => &mut self.short,
-            Layout::Narrow => &mut self.narrow,
+            Layout::Usual { .. } => Some(&mut self.usual),
+            Layout::Short => Some(&mut self.short),
+            Layout::Narrow { page } => self.narrow.get_mut(usize::from(page.number())),
         }
     }
 
     /// Gives the bytes of the longest layout that a miner has a slot of; 0 without any.
     pub(crate) fn longest_held(&self) -> u16 {
-        let spaces = [&self.usual, &self.short, &self.narrow];
-        let held = spaces.into_iter().find(|space| space.held > 0);
+        let mut spaces = [&self.usual, &self.short].into_iter().chain(&self.narrow);
+        let held = spaces.find(|space| space.held > 0);
         held.map_or(0, |space| space.layout.size())
+    }
+
+    /// Tells whether [`take`](Self::take) would hand out a slot.
+    pub(crate) fn has(&self, now: Instant, layout: Layout, job_serial: u64) -> bool {
+        let space = match layout {
+            Layout::Usual { .. } => Some(&self.usual),
+            Layout::Short => Some(&self.short),
+            Layout::Narrow { page } => self.narrow.get(usize::from(page.number())),
+        };
+        space.is_some_and(|space| space.has(now, job_serial))
     }
 
     /// Hands out an unused or rested slot of a layout, else a fresh one. The rest that is over with it comes too.
@@ -152,7 +181,7 @@ impl Slots {
         layout: Layout,
         job_serial: u64,
     ) -> Option<(Slot, Option<RestId>)> {
-        let space = self.space(layout);
+        let space = self.space(layout)?;
         let taken = space.take(now, job_serial)?;
         space.held += 1;
         Some(taken)
@@ -160,8 +189,9 @@ impl Slots {
 
     /// Ends a rest: the slot's former owner is back.
     pub(crate) fn wake(&mut self, rest: RestId, slot: Slot) {
-        let space = self.space(slot.layout);
-        if space.resting.remove(&rest).is_some() {
+        if let Some(space) = self.space(slot.layout)
+            && space.resting.remove(&rest).is_some()
+        {
             space.held += 1;
         }
     }
@@ -169,9 +199,10 @@ impl Slots {
     /// Takes a slot back that no work was done with, so that it need not rest: connections that come and go without
     /// mining use nothing up.
     pub(crate) fn give_back_unused(&mut self, slot: Slot) {
-        let space = self.space(slot.layout);
-        space.held = space.held.saturating_sub(1);
-        space.unused.push(slot);
+        if let Some(space) = self.space(slot.layout) {
+            space.held = space.held.saturating_sub(1);
+            space.unused.push(slot);
+        }
     }
 
     /// Takes a slot back; `job_serial` is that of the job current now.
@@ -183,9 +214,10 @@ impl Slots {
             freed: now,
             job_serial,
         };
-        let space = self.space(slot.layout);
-        space.held = space.held.saturating_sub(1);
-        space.resting.insert(rest, resting);
+        if let Some(space) = self.space(slot.layout) {
+            space.held = space.held.saturating_sub(1);
+            space.resting.insert(rest, resting);
+        }
         rest
     }
 }
@@ -194,7 +226,7 @@ impl Slots {
 /// extranonce2, behind the slots of two bytes with four.
 fn first_usual(extranonce2_size: u8) -> u32 {
     match extranonce2_size {
-        0..=4 => LAST_NARROW + 1,
+        0..=4 => FIRST_SHORT,
         5 => 1 << 24,
         6 => 1 << 16,
         7 => 1 << 8,
@@ -217,9 +249,10 @@ mod tests {
         slots.take(now, USUAL, job_serial).map(|(slot, _)| slot)
     }
 
-    /// The first and the last number that a miner's slot and extranonce2 can be.
+    /// The first and the last number that a miner's page, slot and extranonce2 can be.
     fn range(slot: Slot) -> (u128, u128) {
-        let number = slot.as_bytes().iter();
+        let page = [slot.layout().page().number()];
+        let number = page.iter().chain(slot.as_bytes());
         let number = number.fold(0, |number, byte| number << 8 | u128::from(*byte));
         let first = number << (8 * u32::from(slot.layout().extranonce2_size()));
         let last = (1 << (8 * u32::from(slot.layout().extranonce2_size()))) - 1;
@@ -232,7 +265,7 @@ mod tests {
             extranonce2_size in 4..=8_u8,
             sizes in prop::collection::vec(6..=12_u16, 1..200),
         ) {
-            let (mut slots, now) = (Slots::new(0, extranonce2_size), origin());
+            let (mut slots, now) = (Slots::new((0, 0), extranonce2_size), origin());
             let layouts = sizes.iter().map(|size| Layout::longest_in(*size, extranonce2_size));
             let mut ranges: Vec<_> = layouts
                 .map(|layout| range(slots.take(now, layout.unwrap(), 0).unwrap().0))
@@ -257,32 +290,64 @@ mod tests {
             };
             assert_eq!(range(short).1 + 1, range(usual).0);
         }
-        let narrow = Slot {
-            bytes: LAST_NARROW.to_be_bytes(),
-            layout: Layout::Narrow,
-        };
         let short = Slot {
-            bytes: (LAST_NARROW + 1).to_be_bytes(),
+            bytes: FIRST_SHORT.to_be_bytes(),
             layout: Layout::Short,
+        };
+        let last = Page::all().last().unwrap();
+        let narrow = Slot {
+            bytes: (FIRST_SHORT - 1).to_be_bytes(),
+            layout: Layout::Narrow { page: last },
         };
         assert_eq!(range(narrow).1 + 1, range(short).0);
     }
 
     #[test]
-    fn after_65536_narrow_slots_there_is_none_and_the_others_go_on() {
-        let (mut slots, now) = (Slots::new(0, 4), origin());
-        for _ in 0..=LAST_NARROW {
-            assert!(slots.take(now, Layout::Narrow, 0).is_some());
+    fn after_65536_narrow_slots_there_are_those_of_the_next_page() {
+        let (mut slots, now) = (Slots::new((0, 0), 4), origin());
+        let take_narrow = |slots: &mut Slots| {
+            let mut pages = Layout::NARROW.pages();
+            let taken = pages.find_map(|layout| slots.take(now, layout, 0));
+            taken.map(|(slot, _)| slot)
+        };
+        for _ in 0..PAGE {
+            let slot = take_narrow(&mut slots).unwrap();
+            assert_eq!(slot.layout(), Layout::NARROW);
         }
-        assert!(slots.take(now, Layout::Narrow, 0).is_none());
+        assert!(slots.take(now, Layout::NARROW, 0).is_none());
+        let slot = take_narrow(&mut slots).unwrap();
+        assert_eq!(
+            (slot.layout().page().number(), slot.bytes),
+            (1, [0, 1, 0, 0])
+        );
+        assert_eq!(slot.as_bytes(), [0, 0]);
+        for _ in 0..PAGE {
+            take_narrow(&mut slots).unwrap();
+        }
+        assert_eq!(take_narrow(&mut slots).unwrap().bytes, [0, 2, 0, 1]);
         assert!(take(&mut slots, now, 0).is_some());
     }
 
     #[test]
+    fn a_slot_that_was_freed_is_of_its_page_again() {
+        let (mut slots, now) = (Slots::new((0, 0xffff), 4), origin());
+        let mut pages = Layout::NARROW.pages();
+        let (first, second) = (pages.next().unwrap(), pages.next().unwrap());
+        let (slot, _) = slots.take(now, first, 0).unwrap();
+        slots.give_back(now, slot, 0);
+        assert!(slots.take(now, first, 1).is_none(), "it rests");
+        let (other, _) = slots.take(now, second, 1).unwrap();
+        slots.give_back_unused(other);
+        let later = now + REST;
+        assert_eq!(slots.take(later, first, 1).unwrap().0, slot);
+        assert_eq!(slots.take(later, second, 1).unwrap().0, other);
+    }
+
+    #[test]
     fn the_longest_layout_held_is_known_through_rest_and_return() {
-        let (mut slots, now) = (Slots::new(0, 4), origin());
+        let (mut slots, now) = (Slots::new((0, 0), 4), origin());
         assert_eq!(slots.longest_held(), 0);
-        let (narrow, _) = slots.take(now, Layout::Narrow, 0).unwrap();
+        let (narrow, _) = slots.take(now, Layout::NARROW, 0).unwrap();
         assert_eq!(slots.longest_held(), 6);
         let usual = take(&mut slots, now, 0).unwrap();
         assert_eq!(slots.longest_held(), 8);
@@ -297,7 +362,7 @@ mod tests {
 
     #[test]
     fn slots_are_distinct_while_they_are_held() {
-        let (mut slots, now) = (Slots::new(0, 4), origin());
+        let (mut slots, now) = (Slots::new((0, 0), 4), origin());
         let taken: Vec<_> = (0..100)
             .map(|_| take(&mut slots, now, 0).unwrap())
             .collect();
@@ -307,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_freed_slot_rests_until_its_job_is_gone_and_120_s_have_passed() {
-        let (mut slots, start) = (Slots::new(7, 4), origin());
+        let (mut slots, start) = (Slots::new((7, 0), 4), origin());
         let slot = take(&mut slots, start, 1).unwrap();
         slots.give_back(start, slot, 1);
         let later = start + REST;
@@ -326,7 +391,7 @@ mod tests {
 
     #[test]
     fn a_slot_whose_owner_is_back_is_not_handed_out() {
-        let (mut slots, start) = (Slots::new(0, 4), origin());
+        let (mut slots, start) = (Slots::new((0, 0), 4), origin());
         let (first, second) = (take(&mut slots, start, 1), take(&mut slots, start, 1));
         let rest = slots.give_back(start, first.unwrap(), 1);
         slots.give_back(start, second.unwrap(), 1);
@@ -336,7 +401,7 @@ mod tests {
 
     #[test]
     fn the_last_slot_is_not_followed_by_the_first() {
-        let (mut slots, now) = (Slots::new(u32::MAX, 4), origin());
+        let (mut slots, now) = (Slots::new((u32::MAX, 0), 4), origin());
         assert_eq!(
             take(&mut slots, now, 0).map(|slot| slot.bytes),
             Some([0xff; 4])

@@ -80,7 +80,7 @@ pub struct UpstreamStatistics {
     pub shares_pending: u64,
     /// Present target of the channel, as a difficulty; 0 without a channel.
     pub difficulty: f64,
-    /// Channels of single accounts or miners that are open now, beside the farm's. The counters above hold theirs too.
+    /// Channels that are open now beside the farm's first one: of single accounts or miners, and further ones. The counters above hold theirs too.
     pub own_channels: u64,
 }
 

@@ -8,9 +8,11 @@
 //! | jobs and difficulties on their way to miners | `translator/dealing.rs` |
 //! | miners whose extranonce is too long for the channel | `translator/moving.rs` |
 //! | channels of single accounts or miners | `translator/own_channels.rs` |
+//! | more miners than one narrow channel tells apart | `translator/further_channels.rs` |
 //! | the look at all miners once a second | `translator/oversight.rs` |
 
 mod dealing;
+mod further_channels;
 mod guarding;
 mod moving;
 mod oversight;
@@ -101,7 +103,10 @@ impl Translator {
         let [s0, s1, s2, s3, s4, s5, s6, s7, ..] = config.seed;
         let seed = u64::from_le_bytes([s0, s1, s2, s3, s4, s5, s6, s7]);
         let extranonce2_size = config.extranonce2_size;
-        let slots = Slots::new(config.first_slot, extranonce2_size);
+        let slots = Slots::new(
+            (config.first_slot, config.first_narrow_slot),
+            extranonce2_size,
+        );
         let mut known = KnownDifficulties::default();
         for (worker, difficulty) in std::mem::take(&mut config.worker_difficulties) {
             known.note(&worker, difficulty);

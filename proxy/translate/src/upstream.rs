@@ -31,7 +31,7 @@ use crate::backoff::Backoff;
 use crate::config::{Config, UpstreamConfig};
 use crate::event::Event;
 use crate::job::Job;
-use crate::layout::Layout;
+use crate::layout::{Layout, Page};
 use crate::output::Output;
 use crate::statistics::UpstreamStatistics;
 
@@ -108,6 +108,10 @@ pub(crate) struct Upstream {
     asks_worker_names: bool,
     /// What is asked for: room for the usual layout.
     layout: Layout,
+    /// The slots that its channel is for, where it has room for a page only.
+    page: Page,
+    /// Whether the server refused a channel since it last opened one.
+    refuses_channel: bool,
     setup_timeout: Duration,
     patience: Patience,
     remarks: Remarks,
@@ -142,6 +146,8 @@ impl Upstream {
             config: config.clone(),
             asks_worker_names: all.worker_names,
             layout: Layout::Usual { extranonce2_size },
+            page: Page::FIRST,
+            refuses_channel: false,
             setup_timeout: all.upstream_setup_timeout,
             patience: Patience {
                 probe_after: all.upstream_probe_after,
@@ -167,9 +173,15 @@ impl Upstream {
     }
 
     /// Makes this a lane's connection to a configured upstream, with connections numbered from here on.
-    pub(crate) fn become_own(&mut self, configured: UpstreamId, connections: u64) {
+    pub(crate) fn become_own(&mut self, configured: UpstreamId, connections: u64, page: Page) {
         self.configured = configured;
         self.connections = connections;
+        self.page = page;
+    }
+
+    /// Tells whether the server refused a channel, or a useful one, and has opened none since.
+    pub(crate) fn refuses_channel(&self) -> bool {
+        self.refuses_channel
     }
 
     /// Tells whether the channel is on its way: dialled or asked for.
@@ -491,6 +503,7 @@ impl Upstream {
         if healthy {
             self.backoff.reset();
         }
+        self.refuses_channel |= fault.is_refusal();
         let unanswered = self.end_channel(outputs);
         // A healthy upstream that sends us elsewhere is followed at once; one that does nothing else is not.
         let retry_in = match healthy && redirect.is_some() {

@@ -25,6 +25,7 @@ use crate::upstream::{Demand, Fault, Outputs, Upstream, UpstreamId};
 
 use self::lateness::Votes;
 use self::own::OwnChannels;
+pub(crate) use self::own::Purpose;
 
 /// Connections held: the active upstream's and a warm one.
 const CONNECTIONS: usize = 2;
@@ -143,7 +144,7 @@ impl Upstreams {
     pub(crate) fn open_own(
         &mut self,
         now: Instant,
-        lane: (LaneId, &str),
+        lane: (LaneId, &Purpose),
         config: &Config,
     ) -> Option<UpstreamId> {
         let active = self.active?;

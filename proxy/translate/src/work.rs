@@ -1,7 +1,7 @@
 //! Work: an upstream job made ready for miners, once for all of them.
 //!
 //! A job's notify is built once per id as immutable bytes; a fan-out hands the same buffer to every miner, or one for
-//! each of the few layouts in use, because the zeros before a miner's slot stand in the notify. One job gets several ids over its life, because keepalives and new difficulties need a fresh one each.
+//! each of the few layouts in use, because what stands before a miner's slot is in the notify. One job gets several ids over its life, because keepalives and new difficulties need a fresh one each.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
@@ -12,7 +12,7 @@ use sv2::bitcoin::Difficulty;
 
 use crate::ceiling;
 use crate::job::Job;
-use crate::layout::Layout;
+use crate::layout::{Layout, Page};
 
 /// Jobs that shares may still refer to. A pool deals one every half minute, so this is a working day without a
 /// block, and 16 MiB of the largest jobs.
@@ -71,7 +71,7 @@ pub(crate) struct Work {
 struct Notifies {
     usual: OnceLock<Arc<Notify>>,
     short: OnceLock<Arc<Notify>>,
-    narrow: OnceLock<Arc<Notify>>,
+    narrow: [OnceLock<Arc<Notify>>; Page::COUNT],
 }
 
 impl Work {
@@ -81,7 +81,10 @@ impl Work {
         let place = match layout {
             Layout::Usual { .. } => &self.notifies.usual,
             Layout::Short => &self.notifies.short,
-            Layout::Narrow => &self.notifies.narrow,
+            Layout::Narrow { page } => {
+                let narrow = &self.notifies.narrow;
+                narrow.get(usize::from(page.number()))?
+            }
         };
         let notify = place.get_or_init(|| Arc::new(build(self, padding)));
         Some(Arc::clone(notify))

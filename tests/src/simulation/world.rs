@@ -671,6 +671,7 @@ fn config(random: &mut Random, size: usize, upstreams: usize) -> Config {
             ban: Duration::from_secs(60),
         },
         first_slot: 0,
+        first_narrow_slot: 0,
         seed,
     }
 }

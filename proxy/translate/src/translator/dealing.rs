@@ -92,7 +92,7 @@ impl Translator {
     pub(super) fn choose_upstream(&mut self, now: Instant) {
         let longest = self.sessions.longest_layout();
         if let Some(job) = self.upstreams.choose(now, longest, &mut self.outputs) {
-            self.retire_own_channels(now);
+            self.retire_own_channels(now, job.dealt.room);
             self.take_job(now, job);
             self.announce(now);
             self.open_own_channel(now);
@@ -153,11 +153,17 @@ impl Translator {
         }
     }
 
-    /// Hands a miner work, with another extranonce where its own is too long; tells whether it got any.
+    /// Hands a miner work, with another extranonce where its own is too long, and of a further channel where its slot
+    /// is of another page; tells whether it got any.
     fn deliver(&mut self, now: Instant, id: MinerId, work: &Work, clean_jobs: bool) -> bool {
-        let layout = self.miners.get(id).and_then(Miner::layout);
-        match layout.and_then(|layout| work.notify(layout)) {
+        let Some(layout) = self.miners.get(id).and_then(Miner::layout) else {
+            return false;
+        };
+        match work.notify(layout) {
             Some(notify) => self.hand_over(now, id, work, (None, notify), clean_jobs),
+            None if layout.size() <= work.job.dealt.room.layout.size() => {
+                self.join_page(now, id, layout.page())
+            }
             None => self.move_miner(now, id, work),
         }
     }

@@ -12,6 +12,7 @@ use sv1::{Extranonce1, notification};
 use super::Translator;
 use crate::event::Event;
 use crate::firmware::{Firmware, ReconnectForm};
+use crate::lane::LaneId;
 use crate::miner::Miner;
 use crate::miners::MinerId;
 use crate::output::{CloseReason, Output};
@@ -38,8 +39,14 @@ impl Translator {
         if miner.asked_to_reconnect.is_some() {
             return false;
         }
-        if miner.takes_set_extranonce() && self.tell_extranonce(now, id, work) {
-            return true;
+        if miner.takes_set_extranonce() {
+            if self.tell_extranonce(now, id, work) {
+                return true;
+            }
+            let full = work.job.dealt.room.layout;
+            if let Some(got_work) = self.join_later_page(now, id, full) {
+                return got_work;
+            }
         }
         self.let_miner_reconnect(now, id, work);
         false
@@ -61,6 +68,11 @@ impl Translator {
             return false;
         };
         miner.change_slot(shorter, work.id);
+        let on_farms = miner.lane == LaneId::FARM;
+        if on_farms && self.lanes.is_page(miner.home) {
+            // It waited for another page once.
+            self.change_home(now, id, LaneId::FARM);
+        }
         let extranonce1 = Extranonce1::new(shorter.as_bytes()).unwrap_or_default();
         let mut line = Vec::new();
         notification::set_extranonce(&mut line, &extranonce1, layout.extranonce2_size());

@@ -32,7 +32,6 @@ impl Translator {
             // No slot needs rest from a job that nobody takes shares of.
             self.advance_job_serial(now);
         }
-        let outage = self.outage_since.zip(self.config.release_after);
         let (mut hashrate, mut hardest) = (0.0, None);
         let bounded = !self.flow.is_over(now);
         let ceiling = |works: &Works| works.newest().map(|work| work.ceiling);
@@ -41,10 +40,15 @@ impl Translator {
         let mut changes = Vec::new();
         let mut closing = Vec::new();
         for (id, miner) in self.miners.iter_mut() {
-            // A channel of its own may serve while the farm's does not.
-            let served = miner.lane != LaneId::FARM;
-            let outage = outage.filter(|_| !served);
-            let released = outage.and_then(|(since, after)| released(miner, now, since, after));
+            // A channel of its own may serve while the farm's does not, and the other way round.
+            let own = self.lanes.get(miner.lane);
+            let served = own.map_or(measuring, |lane| lane.serves);
+            let since = match own {
+                Some(_) => Some(miner.connected),
+                None => self.outage_since,
+            };
+            let since = since.filter(|_| !served).zip(self.config.release_after);
+            let released = since.and_then(|(since, after)| released(miner, now, since, after));
             if let Some(reason) = overdue(miner, now, &self.config).or(released) {
                 closing.push((id, reason));
                 continue;
@@ -52,9 +56,8 @@ impl Translator {
             if !miner.is_mining() {
                 continue;
             }
-            match measuring || served {
+            match served {
                 true => {
-                    let own = self.lanes.get(miner.lane);
                     let ceiling = own.map_or(farms, |lane| ceiling(&lane.works));
                     let ceiling = ceiling.filter(|_| bounded);
                     let change = miner.measured_change(now, ceiling);

@@ -1,21 +1,25 @@
 //! Channels of single accounts or miners: who gets one, and what its coming and going means for work.
 //!
-//! Whatever happens to such a channel, its miners always have work: their own channel's, else the farm's.
+//! Whatever happens to such a channel, its miners always have work: their own channel's, else the farm's. Further
+//! channels of the farm's go the same way, but for what `further_channels.rs` says.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::Translator;
 use super::dealing::raise_waiting;
+use super::further_channels::{has_room, is_refused};
 use super::oversight::demand;
 use crate::config::ChannelMode;
 use crate::event::Event;
 use crate::guard::Limit;
 use crate::job::Job;
-use crate::lane::{Lane, LaneId};
+use crate::lane::{Lane, LaneId, Owner};
+use crate::layout::{Layout, Room};
 use crate::miner::Miner;
 use crate::miners::MinerId;
 use crate::upstream::{Demand, News, Upstream, UpstreamId};
+use crate::upstreams::Purpose;
 use crate::work::Work;
 
 impl Translator {
@@ -25,21 +29,16 @@ impl Translator {
         let Some(miner) = self.miners.get_mut(id) else {
             return;
         };
-        let lane = match self.config.channel {
+        let owner = match self.config.channel {
             ChannelMode::Aggregated => return,
             ChannelMode::PerUser => match account(miner.worker_name()) {
-                Some(account) => self.lanes.find(now, (account, account), no_miner),
+                Some(account) => Owner::Account(account.into()),
                 None => return,
             },
             // Who resumes its session comes back to its channel.
-            ChannelMode::PerMiner => {
-                let worker = miner.identity_text();
-                let slot = miner.slot();
-                self.lanes
-                    .find(now, (&format!("{slot:?} {worker}"), &worker), no_miner)
-            }
+            ChannelMode::PerMiner => Owner::Miner(miner.slot(), miner.identity_text().into()),
         };
-        let Some(lane) = lane else {
+        let Some(lane) = self.lanes.find(now, owner, no_miner) else {
             let address = miner.peer.ip();
             let limit = Limit::TooManyChannels(self.config.max_channels);
             return self.meet(now, address, limit);
@@ -60,21 +59,22 @@ impl Translator {
         work.is_some_and(|work| self.fits(id, work))
     }
 
-    fn fits(&self, id: MinerId, work: &Work) -> bool {
+    pub(super) fn fits(&self, id: MinerId, work: &Work) -> bool {
         let layout = self.miners.get(id).and_then(Miner::layout);
         layout.is_some_and(|layout| work.job.padding(layout).is_some())
     }
 
     /// Opens the next channel that a lane waits for.
     pub(super) fn open_own_channel(&mut self, now: Instant) {
-        let Some(id) = self.lanes.without_link() else {
+        let room = self.farms_room();
+        let needs = |page| room.is_some_and(|room| !has_room(room, page));
+        let Some(id) = self.lanes.without_link(needs) else {
             return;
         };
-        let user = match self.lanes.get(id) {
-            Some(lane) => self.user_of(lane.user.as_ref()),
-            None => return,
+        let Some(purpose) = self.lanes.get(id).and_then(|lane| self.purpose(lane)) else {
+            return;
         };
-        let link = self.upstreams.open_own(now, (id, &user), &self.config);
+        let link = self.upstreams.open_own(now, (id, &purpose), &self.config);
         let demand = self.demand_of_lane(id);
         if let Some(lane) = self.lanes.get_mut(id) {
             lane.link = link;
@@ -85,14 +85,16 @@ impl Translator {
         }
     }
 
-    /// Gives the `user_identity` of a lane's channel.
-    fn user_of(&self, name: &str) -> String {
-        let active = self.upstreams.active();
-        let upstream = active.and_then(|active| self.config.upstreams.get(active.0));
-        match (self.config.channel, upstream) {
-            (ChannelMode::PerMiner, Some(upstream)) => format!("{}.{name}", upstream.user),
-            _ => name.to_owned(),
-        }
+    /// Tells what a lane's channel at the active upstream is for.
+    fn purpose(&self, lane: &Lane) -> Option<Purpose> {
+        let active = self.upstreams.active()?;
+        let farm = &self.config.upstreams.get(active.0)?.user;
+        let (user, page) = match &lane.owner {
+            Owner::Account(account) => (account.to_string(), None),
+            Owner::Miner(_, worker) => (format!("{farm}.{worker}"), None),
+            Owner::Page(page) => (farm.clone(), Some(*page)),
+        };
+        Some(Purpose { user, page })
     }
 
     /// Takes what a message on a lane's connection meant.
@@ -166,6 +168,7 @@ impl Translator {
         }
         let miners = self.hand_to_lane(now, id, &work, clean_jobs);
         if begins {
+            self.tell_of_moves(upstream);
             self.tell_who_stays_out(id, upstream, &work);
             let upstream = self.upstream_name(upstream);
             self.event(Event::MinersMoved { upstream, miners });
@@ -174,7 +177,8 @@ impl Translator {
 
     /// Says where some miners of a lane do not fit on its channel and stay on the farm's.
     fn tell_who_stays_out(&mut self, id: LaneId, upstream: UpstreamId, work: &Work) {
-        let members = self.lanes.get(id).into_iter().flat_map(Lane::members);
+        let lane = self.lanes.get(id).filter(|lane| lane.page().is_none());
+        let members = lane.into_iter().flat_map(Lane::members);
         let out = members.filter(|member| !self.fits(*member, work)).count();
         if out > 0 {
             let (upstream, size) = (self.upstream_name(upstream), work.job.dealt.room.size());
@@ -185,7 +189,8 @@ impl Translator {
         }
     }
 
-    /// Hands work of a lane's own to those of its miners that it has room for, those with the most hashrate first.
+    /// Hands work of a lane's own to those of its miners that it has room for, those with the most hashrate first. On
+    /// a further channel of the farm's they are brought to fit.
     fn hand_to_lane(&mut self, now: Instant, id: LaneId, work: &Work, clean_jobs: bool) -> usize {
         let Some(lane) = self.lanes.get_mut(id) else {
             return 0;
@@ -193,12 +198,18 @@ impl Translator {
         lane.last_fan_out = now;
         let mut order = std::mem::take(&mut self.fan_out);
         order.clear();
+        let room = work.job.dealt.room;
+        let (serves, is_page) = (lane.serves, lane.page().is_some());
+        let takes = |miner: &&mut Miner| {
+            // While there is no channel only those stay that can work nowhere else.
+            let is_here = serves || miner.lane == id;
+            let fits = |layout| room.padding(layout).is_some();
+            let moves = |layout: Layout| is_page && serves && layout.size() > room.layout.size();
+            let layout = miner.layout().filter(|_| is_here);
+            layout.is_some_and(|layout| fits(layout) || moves(layout))
+        };
         for member in lane.members() {
-            let fits = |miner: &&mut Miner| {
-                let layout = miner.layout();
-                layout.is_some_and(|layout| work.job.padding(layout).is_some())
-            };
-            if let Some(miner) = self.miners.get_mut(member).filter(fits) {
+            if let Some(miner) = self.miners.get_mut(member).filter(takes) {
                 miner.lane = id;
                 order.push((miner.assigned.difficulty(), member));
             }
@@ -217,15 +228,17 @@ impl Translator {
             .iter()
             .filter(|(_, lane)| lane.serves && !lane.link.is_some_and(works));
         let lost: Vec<_> = lost.map(|(id, _)| id).collect();
+        let room = self.farms_room();
         for id in lost {
-            for miner in self.leave_own_work(now, id) {
+            for miner in self.leave_own_work(now, id, room) {
                 self.deliver_first(now, miner);
             }
         }
     }
 
-    /// Lets lanes leave the upstream that the farm has left. Their miners get the farm's work with all others.
-    pub(super) fn retire_own_channels(&mut self, now: Instant) {
+    /// Lets lanes leave the upstream that the farm has left. Their miners get the farm's work with all others, from a
+    /// channel with this room.
+    pub(super) fn retire_own_channels(&mut self, now: Instant, room: Room) {
         self.upstreams.retire_own(now);
         let upstreams = &self.upstreams;
         let elsewhere = |link: UpstreamId| !upstreams.is_own_at_active(link);
@@ -233,24 +246,40 @@ impl Translator {
             lane.link.take_if(|link| elsewhere(*link))?;
             Some(id)
         });
-        let left: Vec<_> = left.collect();
+        let mut left: Vec<_> = left.collect();
+        // Who waited for a further channel may not need one any more.
+        let waits = |lane: &Lane| lane.page().is_some() && !lane.serves;
+        left.extend(
+            self.lanes
+                .iter()
+                .filter(|(_, lane)| waits(lane))
+                .map(|(id, _)| id),
+        );
         for id in left {
-            self.leave_own_work(now, id);
+            self.leave_own_work(now, id, Some(room));
         }
     }
 
-    /// Puts a lane's miners on the farm's jobs, without handing any out; gives those that were not on them already.
-    fn leave_own_work(&mut self, now: Instant, id: LaneId) -> Vec<MinerId> {
+    /// Puts a lane's miners on the farm's jobs, without handing any out; gives those that were not on them already. Of
+    /// a page, those stay and wait that the farm's channel has no room for.
+    fn leave_own_work(&mut self, now: Instant, id: LaneId, room: Option<Room>) -> Vec<MinerId> {
         let Some(lane) = self.lanes.get_mut(id) else {
             return Vec::new();
         };
-        lane.serves = false;
+        let served = std::mem::replace(&mut lane.serves, false);
+        lane.last_fan_out = now;
         let mut left = Vec::new();
         for member in lane.members() {
-            if let Some(miner) = self.miners.get_mut(member)
-                && std::mem::replace(&mut miner.lane, LaneId::FARM) == id
-            {
+            let miner = self.miners.get_mut(member);
+            let Some(miner) = miner.filter(|miner| miner.lane == id) else {
+                continue;
+            };
+            if served {
                 miner.served_until = now;
+            }
+            let fits = |room: Room| room.padding(miner.layout()?);
+            if lane.page().is_none() || room.and_then(fits).is_some() {
+                miner.lane = LaneId::FARM;
                 left.push(member);
             }
         }
@@ -260,7 +289,10 @@ impl Translator {
     /// Ends what nobody needs any more, and keeps miners of lanes from giving up over a silence.
     pub(super) fn look_over_lanes(&mut self, now: Instant) {
         let mut freed = false;
-        while let Some(link) = self.lanes.take_deserted(now) {
+        while let Some(link) = self
+            .lanes
+            .take_deserted(now, |lane| is_refused(&self.upstreams, lane))
+        {
             freed = true;
             if let Some(link) = link {
                 self.upstreams.desert(now, link);
@@ -279,7 +311,9 @@ impl Translator {
         let keepalive = self.config.keepalive;
         let due = |last| now.saturating_duration_since(last) >= keepalive;
         let silent = self.lanes.iter();
-        let silent = silent.filter(|(_, lane)| lane.serves && due(lane.last_fan_out));
+        // Also while their channel is away, because firmware closes a silent connection.
+        let speaks = |lane: &Lane| lane.serves || lane.page().is_some();
+        let silent = silent.filter(|(_, lane)| speaks(lane) && due(lane.last_fan_out));
         let silent: Vec<_> = silent.map(|(id, _)| id).collect();
         for id in silent {
             let Some(lane) = self.lanes.get_mut(id) else {

@@ -6,6 +6,7 @@ use sv1::Request;
 use sv2::bitcoin::Difficulty;
 
 use super::Translator;
+use super::further_channels::may_have;
 use crate::event::Event;
 use crate::miner::{Outcome, Reply};
 use crate::miners::MinerId;
@@ -24,11 +25,14 @@ impl Translator {
         {
             self.free_session(now, id, session);
         }
+        let (room, others) = (self.farms_room(), (&self.lanes, &self.upstreams));
+        let may_have = |layout| may_have(layout, room, others);
         let (sessions, job_serial, layout) = (&mut self.sessions, self.job_serial, self.layout);
         let resumed = &mut self.statistics.sessions_resumed;
         let refused = &mut self.statistics.subscribes_refused;
         let open_session = |asked: Option<&str>| {
-            let Some(opened) = sessions.open(now, (id, asked), layout, job_serial) else {
+            let Some(opened) = sessions.open(now, (id, asked), (layout, may_have), job_serial)
+            else {
                 *refused += 1;
                 return None;
             };

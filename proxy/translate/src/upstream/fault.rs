@@ -67,6 +67,19 @@ pub enum Fault {
     Stopping,
 }
 
+impl Fault {
+    /// Tells whether the server gives us no channel that miners can work on.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::SetupRefused { .. }
+                | Self::ChannelRefused(_)
+                | Self::TooLittleExtranonce { .. }
+                | Self::ExtranonceRefused { .. }
+        )
+    }
+}
+
 /// What a server must not do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {

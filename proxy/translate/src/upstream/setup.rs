@@ -247,9 +247,10 @@ impl Upstream {
                 .into(),
                 outputs,
             );
-            let needed = Layout::Narrow.size();
+            let needed = Layout::NARROW.size();
             return Err(Fault::TooLittleExtranonce { granted, needed });
         };
+        let room = room.for_page(self.page);
         self.warn_of_room(room, outputs);
         let terms = Terms {
             connection: self.connection(),
@@ -260,6 +261,7 @@ impl Upstream {
         };
         let channel = Channel::new(now, success, terms)?;
         let target = Target::from_le_bytes(success.target.0);
+        self.refuses_channel = false;
         self.statistics.open = true;
         self.statistics.channels_opened += 1;
         self.statistics.difficulty = target.difficulty().to_f64();

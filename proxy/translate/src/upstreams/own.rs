@@ -1,4 +1,4 @@
-//! Channels of single accounts or miners, each on a connection of its own to the upstream that the farm mines at.
+//! Channels of single accounts or miners and further ones of the farm's, each on a connection of its own to the upstream that the farm mines at.
 //!
 //! A connection of its own, because pools price jobs per connection. They are opened one after the other: miners have
 //! the farm's work meanwhile, and a pool that has just come back is not stormed. When the farm moves to another
@@ -8,15 +8,25 @@ use std::time::{Duration, Instant};
 
 use crate::config::{Config, UpstreamConfig};
 use crate::lane::LaneId;
+use crate::layout::Page;
 use crate::statistics::UpstreamStatistics;
 use crate::upstream::{Demand, Fault, Outputs, Upstream, UpstreamId};
 
 /// How long a channel that the miners left stays open: what was on its way is in by then.
 const RETIREMENT: Duration = Duration::from_secs(30);
-/// Longest pause before a refused channel is asked for again. Its miners have work, so there is no hurry.
+/// Longest pause before a refused channel is asked for again whose miners have work, so that there is no hurry.
 const LONGEST_RETRY: Duration = Duration::from_secs(600);
 /// Connections are told apart by number, also after another took their place.
 const NUMBERS_EACH: u64 = 1 << 32;
+
+/// What a lane's channel is for.
+#[derive(Debug, Clone)]
+pub(crate) struct Purpose {
+    /// `user_identity` of the channel.
+    pub(crate) user: String,
+    /// The page of slots, where it is a further channel of the farm's.
+    pub(crate) page: Option<Page>,
+}
 
 /// One connection with one channel.
 #[derive(Debug)]
@@ -85,7 +95,7 @@ impl OwnChannels {
         &mut self,
         now: Instant,
         configured: (UpstreamId, &UpstreamConfig),
-        (lane, user): (LaneId, &str),
+        (lane, purpose): (LaneId, &Purpose),
         all: &Config,
     ) -> UpstreamId {
         let free = self.places.iter().position(Option::is_none);
@@ -94,19 +104,27 @@ impl OwnChannels {
         self.made += 1;
         let (configured, place_of) = configured;
         let config = UpstreamConfig {
-            name: format!("{}/{user}", place_of.name),
-            user: user.to_owned(),
+            name: match purpose.page {
+                Some(page) => format!("{}/channel {}", place_of.name, u32::from(page.number()) + 1),
+                None => format!("{}/{}", place_of.name, purpose.user),
+            },
+            user: purpose.user.clone(),
             ..place_of.clone()
         };
+        let retry_max = match purpose.page {
+            Some(_) => all.retry_max,
+            None => all.retry_max.max(LONGEST_RETRY),
+        };
         let all = Config {
-            retry_max: all.retry_max.max(LONGEST_RETRY),
+            retry_max,
             upstreams: Vec::new(),
             listeners: Vec::new(),
             ..all.clone()
         };
         let seed = self.seed.wrapping_mul(self.made | 1);
         let mut upstream = Upstream::new(now, id, &config, &all, seed);
-        upstream.become_own(configured, self.made * NUMBERS_EACH);
+        let page = purpose.page.unwrap_or(Page::FIRST);
+        upstream.become_own(configured, self.made * NUMBERS_EACH, page);
         let own = Some(Own {
             upstream,
             configured,

@@ -73,6 +73,7 @@ pub fn config() -> Config {
             ban: Duration::from_secs(600),
         },
         first_slot: 0,
+        first_narrow_slot: 0,
         seed: [7; 32],
     }
 }

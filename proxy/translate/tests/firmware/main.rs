@@ -244,16 +244,16 @@ fn failure(steps: &str) -> String {
 #[test]
 fn a_failure_names_file_and_line_what_was_expected_and_what_came() {
     let subscribe = r#"> {"id":1,"method":"mining.subscribe","params":[]}"#;
-    let reply = r#"< {"id":1,"result":[[["mining.set_difficulty","{session}"],["mining.notify","{session}"]],"00010000",4],"error":null}"#;
+    let reply = r#"< {"id":1,"result":[[["mining.set_difficulty","{session}"],["mining.notify","{session}"]],"00100000",4],"error":null}"#;
     assert_eq!(failure(&format!("{subscribe}\n{reply}\n")), "");
-    let wrong = reply.replace("00010000", "00010001");
+    let wrong = reply.replace("00100000", "00010001");
     let words = failure(&format!("{subscribe}\n\n{wrong}\n"));
     assert!(
         words.starts_with("some.txt:5: expected\n  {\"id\":1"),
         "{words}"
     );
     assert!(
-        words.contains("\"00010001\"") && words.contains("\"00010000\""),
+        words.contains("\"00010001\"") && words.contains("\"00100000\""),
         "{words}"
     );
     let words = failure(&format!("{subscribe}\n{reply}\n{reply}\n"));
@@ -275,7 +275,7 @@ fn a_name_stands_only_for_what_can_stand_there() {
         format!(
             r#"> {{"id":1,"method":"mining.subscribe","params":[]}}
 > {{"id":2,"method":"mining.authorize","params":["farm.rig","x"]}}
-< {{"id":1,"result":[[["mining.set_difficulty","{{session}}"],["mining.notify","{{session}}"]],"00010000",4],"error":null}}
+< {{"id":1,"result":[[["mining.set_difficulty","{{session}}"],["mining.notify","{{session}}"]],"00100000",4],"error":null}}
 < {{"id":2,"result":true,"error":null}}
 < {{"id":null,"method":"mining.set_difficulty","params":[0.00000095367431640625]}}
 < {notify}

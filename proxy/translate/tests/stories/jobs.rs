@@ -211,7 +211,7 @@ fn an_extranonce_prefix_counts_for_jobs_that_come_after_it() {
         .collect();
     assert_eq!(
         extranonces,
-        vec![[0, 1, 0, 0, 0, 0, 0, 0]; 3],
+        vec![[0, 16, 0, 0, 0, 0, 0, 0]; 3],
         "slot and extranonce2; the prefix is the pool's"
     );
 }
@@ -229,7 +229,7 @@ fn zeros_fill_what_the_channel_gives_beyond_slot_and_extranonce2() {
     let (share, _) = bench.shares(0).remove(0);
     assert_eq!(
         *share.extranonce,
-        [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0]
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 16, 0, 1, 0, 0, 0, 0]
     );
 }
 

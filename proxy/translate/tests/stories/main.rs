@@ -19,6 +19,7 @@ mod ceiling;
 mod channel;
 mod difficulty;
 mod extranonce;
+mod further_channels;
 mod fuzz;
 mod jobs;
 mod late_block;

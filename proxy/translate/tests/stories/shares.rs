@@ -39,7 +39,7 @@ fn a_good_share_is_answered_counted_and_sent_as_the_pool_needs_it() {
         (share.nonce, share.ntime, share.version),
         (found.nonce, found.ntime, 0x2000_0000)
     );
-    assert_eq!(*share.extranonce, [0, 1, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(*share.extranonce, [0, 16, 0, 0, 0, 0, 0, 0]);
     assert_eq!(worker.unwrap().to_string(), "rig");
     let statistics = bench.statistics();
     assert_eq!(
