@@ -5,7 +5,7 @@ use sv2::bitcoin::Target;
 use sv2::message::Message;
 use sv2::types::{B0_32, ChannelId};
 
-use crate::event::PoolEvent;
+use crate::event::{BlockWrite, PoolEvent};
 use crate::faults::Faults;
 use crate::job::GivenJob;
 use crate::outbox::ConnectionId;
@@ -42,6 +42,7 @@ pub(crate) enum Command {
     SetFaults(Faults),
     DisconnectAll(String),
     Subscribe(Sender<PoolEvent>),
+    WatchBlockWrites(Sender<BlockWrite>),
     Stats(Sender<PoolStats>),
     Stop,
 }

@@ -1,6 +1,7 @@
 //! What happened, for tests and logs that watch from beside.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use sv2::bitcoin::{BlockHash, Target};
 use sv2::messages::mining::SubmitSharesExtended;
@@ -113,6 +114,17 @@ pub enum PoolEvent {
         /// The worker, or the channel's user where none was named.
         worker: String,
     },
+}
+
+/// A new block on its way to one connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockWrite {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The block that jobs build on now.
+    pub prev_hash: BlockHash,
+    /// When the write of its `SetNewPrevHash` began: encrypted, and about to be handed to the socket.
+    pub began: Instant,
 }
 
 /// An accepted share with everything that it was judged by, so that others can judge it again.

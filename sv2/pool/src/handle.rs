@@ -6,7 +6,7 @@ use sv2::message::Message;
 use sv2::types::B0_32;
 
 use crate::command::{Channels, Command};
-use crate::event::PoolEvent;
+use crate::event::{BlockWrite, PoolEvent};
 use crate::faults::Faults;
 use crate::job::GivenJob;
 use crate::server::Input;
@@ -43,6 +43,18 @@ impl PoolHandle {
     pub async fn subscribe(&self) -> Result<Receiver<PoolEvent>, PoolStopped> {
         let (sender, receiver) = async_channel::bounded(self.event_queue.max(1));
         self.command(Command::Subscribe(sender)).await?;
+        Ok(receiver)
+    }
+
+    /// Gives when the writes of new blocks begin from now on, one for each connection: what the time to a miner is
+    /// measured from. Costs shares nothing, as [`subscribe`](Self::subscribe) does. A watcher that does not keep up
+    /// misses some.
+    ///
+    /// # Errors
+    /// Where the pool has stopped.
+    pub async fn watch_block_writes(&self) -> Result<Receiver<BlockWrite>, PoolStopped> {
+        let (sender, receiver) = async_channel::bounded(self.event_queue.max(1));
+        self.command(Command::WatchBlockWrites(sender)).await?;
         Ok(receiver)
     }
 

@@ -37,7 +37,7 @@ pub mod statistics;
 
 pub use command::Channels;
 pub use config::{Addressing, CertificateValidity, Limits, NtimeLimit, PoolConfig, ShareTarget};
-pub use event::{AcceptedShare, PoolEvent};
+pub use event::{AcceptedShare, BlockWrite, PoolEvent};
 pub use faults::Faults;
 pub use handle::{PoolHandle, PoolStopped};
 pub use job::{GivenJob, Job, Tip};

@@ -23,6 +23,7 @@ use sv2::url::PoolUrl;
 
 use crate::command::Command;
 use crate::config::{CertificateValidity, ConfigError, PoolConfig};
+use crate::event::BlockWrite;
 use crate::handle::PoolHandle;
 use crate::outbox::ConnectionId;
 use crate::pool::Pool;
@@ -36,6 +37,7 @@ pub(crate) enum Input {
     Connected(Link, Sender<ConnectionId>),
     Message(ConnectionId, Received),
     Disconnected(ConnectionId, String),
+    BlockWrite(BlockWrite),
     Command(Command),
 }
 

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_std::task::{JoinHandle, block_on, spawn};
 use sv2::authority_key::{AuthorityPublicKey, AuthoritySecretKey};
@@ -439,4 +439,21 @@ fn the_url_names_address_and_key() {
         server.authority_key()
     );
     assert_eq!(url, expected);
+}
+
+#[test]
+fn the_write_of_a_new_block_is_told_with_its_time() {
+    let pool = Running::start(quick());
+    let writes = block_on(pool.handle.watch_block_writes()).unwrap();
+    let mut client = Client::set_up(&pool);
+    let work = client.open();
+    let first = within(writes.recv()).unwrap();
+    assert_eq!(first.prev_hash.0, work.tip.prev_hash.0);
+    let before = Instant::now();
+    block_on(pool.handle.new_block()).unwrap();
+    let second = within(writes.recv()).unwrap();
+    assert_ne!(second.prev_hash, first.prev_hash);
+    assert_eq!(second.connection, first.connection);
+    assert!(second.began >= before);
+    pool.stop();
 }

@@ -10,7 +10,7 @@ use sv2::message::Message;
 
 use super::{Input, Link};
 use crate::command::Command;
-use crate::event::PoolEvent;
+use crate::event::{BlockWrite, PoolEvent};
 use crate::outbox::{ConnectionId, Output};
 use crate::pool::Pool;
 use crate::statistics::PoolStats;
@@ -21,6 +21,7 @@ pub(super) struct Driver {
     inputs: Receiver<Input>,
     links: HashMap<ConnectionId, Link>,
     subscribers: Vec<Sender<PoolEvent>>,
+    block_watchers: Vec<Sender<BlockWrite>>,
     events_dropped: u64,
     stopping: bool,
 }
@@ -32,6 +33,7 @@ impl Driver {
             inputs,
             links: HashMap::new(),
             subscribers: Vec::new(),
+            block_watchers: Vec::new(),
             events_dropped: 0,
             stopping: false,
         }
@@ -75,6 +77,7 @@ impl Driver {
             Input::Connected(link, reply) => self.connect(now, link, &reply),
             Input::Message(id, received) => self.pool.handle_message(now, id, received),
             Input::Disconnected(id, reason) => self.disconnect(id, &reason),
+            Input::BlockWrite(write) => self.tell_of_write(write),
             Input::Command(command) => self.command(now, command),
         }
     }
@@ -139,6 +142,11 @@ impl Driver {
         self.pool.set_events_wanted(!self.subscribers.is_empty());
     }
 
+    fn tell_of_write(&mut self, write: BlockWrite) {
+        self.block_watchers
+            .retain(|watcher| !matches!(watcher.try_send(write), Err(TrySendError::Closed(_))));
+    }
+
     fn command(&mut self, now: Instant, command: Command) {
         let pool = &mut self.pool;
         match command {
@@ -157,6 +165,7 @@ impl Driver {
                 self.subscribers.push(subscriber);
                 pool.set_events_wanted(true);
             }
+            Command::WatchBlockWrites(watcher) => self.block_watchers.push(watcher),
             Command::Stats(reply) => {
                 // Whoever asked may have stopped waiting.
                 let _ = reply.try_send(self.stats());

@@ -3,13 +3,16 @@
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_channel::{Receiver, Sender};
 use async_std::future;
 use async_std::io::{ReadExt, WriteExt};
 use async_std::net::{TcpListener, TcpStream};
 use async_std::task;
+use sv2::bitcoin::BlockHash;
 use sv2::message::Message;
+use sv2::messages::mining::Mining;
 use sv2::noise::{
     ACT_1_LEN, Certificate, FrameDecryptor, FrameEncryptor, HandshakeError, KeyPair, Responder,
     Transport,
@@ -17,6 +20,7 @@ use sv2::noise::{
 
 use super::{Input, Link};
 use crate::config::Limits;
+use crate::event::BlockWrite;
 use crate::outbox::ConnectionId;
 
 /// Bytes read at a time: some dozens of shares.
@@ -99,8 +103,14 @@ async fn serve(socket: TcpStream, peer: SocketAddr, identity: Identity, inputs: 
     let Ok(id) = id.recv().await else {
         return;
     };
-    let writer = write(socket.clone(), transport.encryptor, queue, identity.limits);
-    task::spawn(writer);
+    let writer = Writer {
+        id,
+        socket: socket.clone(),
+        encryptor: transport.encryptor,
+        limits: identity.limits,
+        inputs: inputs.clone(),
+    };
+    task::spawn(writer.run(queue));
     if let Err(ended) = read(&socket, transport.decryptor, id, &inputs).await {
         let ended = Input::Disconnected(id, ended.to_string());
         // Fails only where the pool has stopped, which knows by itself.
@@ -144,36 +154,76 @@ async fn read(
     }
 }
 
-/// Writes what is queued until the driver drops its end, then closes the socket.
-async fn write(
+/// The writing half of a connection.
+struct Writer {
+    id: ConnectionId,
     socket: TcpStream,
-    mut encryptor: FrameEncryptor,
-    queue: Receiver<Message>,
+    encryptor: FrameEncryptor,
     limits: Limits,
-) {
-    let mut frame = Vec::new();
-    let mut bytes = Vec::new();
-    while let Ok(first) = queue.recv().await {
-        bytes.clear();
-        let waiting = std::iter::from_fn(|| queue.try_recv().ok()).take(MESSAGES_PER_WRITE - 1);
-        for message in std::iter::once(first).chain(waiting) {
-            frame.clear();
-            let encoded = message.encode(&mut frame);
-            if let Err(error) = encoded {
-                log::error!("{} cannot be sent: {error}", message.name());
-                continue;
+    inputs: Sender<Input>,
+}
+
+impl Writer {
+    /// Writes what is queued until the driver drops its end, then closes the socket.
+    async fn run(mut self, queue: Receiver<Message>) {
+        let mut frame = Vec::new();
+        let mut bytes = Vec::new();
+        while let Ok(first) = queue.recv().await {
+            bytes.clear();
+            let mut block = None;
+            let waiting = std::iter::from_fn(|| queue.try_recv().ok()).take(MESSAGES_PER_WRITE - 1);
+            for message in std::iter::once(first).chain(waiting) {
+                if !self.encrypt(&message, &mut frame, &mut bytes) {
+                    return close(&self.socket);
+                }
+                block = new_block(&message).or(block);
             }
-            if let Err(error) = encryptor.encrypt(&frame, &mut bytes) {
-                log::error!("{} cannot be encrypted: {error}", message.name());
-                return close(&socket);
+            if !self.write(&bytes, block).await {
+                break;
             }
         }
-        let written = future::timeout(limits.write_timeout, (&socket).write_all(&bytes)).await;
-        if !matches!(written, Ok(Ok(()))) {
-            break;
-        }
+        close(&self.socket);
     }
-    close(&socket);
+
+    /// Appends a message to what is written next; `false` where the connection is of no more use.
+    fn encrypt(&mut self, message: &Message, frame: &mut Vec<u8>, bytes: &mut Vec<u8>) -> bool {
+        frame.clear();
+        if let Err(error) = message.encode(frame) {
+            log::error!("{} cannot be sent: {error}", message.name());
+            return true;
+        }
+        let encrypted = self.encryptor.encrypt(frame, bytes);
+        if let Err(error) = &encrypted {
+            log::error!("{} cannot be encrypted: {error}", message.name());
+        }
+        encrypted.is_ok()
+    }
+
+    /// Writes, and tells when a new block was; `false` where the connection is of no more use.
+    async fn write(&self, bytes: &[u8], block: Option<BlockHash>) -> bool {
+        let began = Instant::now();
+        let mut socket = &self.socket;
+        let written = future::timeout(self.limits.write_timeout, socket.write_all(bytes)).await;
+        if let Some(prev_hash) = block {
+            let connection = self.id;
+            let write = BlockWrite {
+                connection,
+                prev_hash,
+                began,
+            };
+            // Fails only where the pool has stopped.
+            let _ = self.inputs.send(Input::BlockWrite(write)).await;
+        }
+        matches!(written, Ok(Ok(())))
+    }
+}
+
+/// Gives the block that a message starts.
+fn new_block(message: &Message) -> Option<BlockHash> {
+    match message {
+        Message::Mining(Mining::SetNewPrevHash(message)) => Some(BlockHash(message.prev_hash.0)),
+        _ => None,
+    }
 }
 
 fn close(socket: &TcpStream) {
