@@ -1,9 +1,10 @@
 //! The program `millrace` as a process: its config file, its log as it grows, signals, and its end.
 
+use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -62,9 +63,39 @@ impl Program {
         let directory = new_directory();
         let path = directory.join("millrace.toml");
         std::fs::write(&path, text).expect("a temporary file can be written");
-        let mut command = Command::new(program);
+        let mut command = bare(program);
         command.args(arguments).arg(path);
         Self::spawn(command, directory)
+    }
+
+    /// Starts a command in which `{config}` stands for the path of a file with this text. It logs warnings only.
+    ///
+    /// # Panics
+    /// Where it cannot be started.
+    #[must_use]
+    pub(crate) fn of_command(words: &[String], text: &str) -> Self {
+        let directory = new_directory();
+        let path = directory.join("proxy.toml");
+        std::fs::write(&path, text).expect("a temporary file can be written");
+        let path = path.to_string_lossy();
+        let mut words = words.iter().map(|word| word.replace("{config}", &path));
+        let mut command = bare(words.next().unwrap_or_default());
+        command.args(words);
+        command.env("RUST_LOG", "warn");
+        Self::spawn(command, directory)
+    }
+
+    /// Starts a program that is given its input line by line, and logs nothing.
+    ///
+    /// # Panics
+    /// Where it cannot be started.
+    #[must_use]
+    pub(crate) fn with_input(program: &Path, arguments: &[&str]) -> (Self, ChildStdin) {
+        let mut command = bare(program);
+        command.args(arguments).stdin(Stdio::piped());
+        let mut started = Self::spawn(command, new_directory());
+        let input = started.child.stdin.take().expect("it was asked for");
+        (started, input)
     }
 
     /// Starts a program with these arguments and no config file.
@@ -73,16 +104,13 @@ impl Program {
     /// Where it cannot be started.
     #[must_use]
     pub fn with_arguments(program: &Path, arguments: &[&str]) -> Self {
-        let mut command = Command::new(program);
+        let mut command = bare(program);
         command.args(arguments);
         Self::spawn(command, new_directory())
     }
 
     fn spawn(mut command: Command, directory: PathBuf) -> Self {
         let mut child = command
-            .env_remove("RUST_LOG")
-            .env_remove("RUST_LOG_STYLE")
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -279,6 +307,16 @@ impl Log {
         }
         Ok(())
     }
+}
+
+/// A command without the environment's wishes for logs, and without input.
+fn bare(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command
+        .env_remove("RUST_LOG")
+        .env_remove("RUST_LOG_STYLE")
+        .stdin(Stdio::null());
+    command
 }
 
 fn last_lines(lines: &[String]) -> String {

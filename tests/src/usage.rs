@@ -18,8 +18,22 @@ impl Usage {
     /// Looks at a process; `None` where there is no such process or no `/proc`.
     #[must_use]
     pub fn of(process: u32) -> Option<Self> {
-        let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        Self::at(&format!("/proc/{process}"))
+    }
+
+    /// Looks at this process.
+    pub(crate) fn of_this_process() -> Option<Self> {
+        Self::at("/proc/self")
+    }
+
+    /// Looks at this thread; the memory is that of its process.
+    pub(crate) fn of_this_thread() -> Option<Self> {
+        Self::at("/proc/thread-self")
+    }
+
+    fn at(place: &str) -> Option<Self> {
+        let status = std::fs::read_to_string(format!("{place}/status")).ok()?;
+        let stat = std::fs::read_to_string(format!("{place}/stat")).ok()?;
         Self::parse(&status, &stat)
     }
 
@@ -38,6 +52,14 @@ impl Usage {
             cpu: TICK * (user + system),
         })
     }
+}
+
+/// Gives a process's proportional share of the memory that it uses, in bytes: pages that others use too count in part.
+pub(crate) fn proportional_bytes(process: u32) -> Option<u64> {
+    let rollup = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup")).ok()?;
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use sv2_pool::PoolStats;
 
 use super::{Flood, Met};
 use crate::Usage;
+use crate::spread::Spread;
 
 /// What came of a flood.
 #[derive(Debug, Clone)]
@@ -74,47 +75,13 @@ pub(super) fn limits(log: &str) -> String {
     line.map_or_else(String::new, |(_, limits)| limits.to_owned())
 }
 
-/// Median, 99th percentile and greatest of some times.
-#[derive(Debug, Clone, Copy)]
-struct Spread {
-    count: usize,
-    median: Duration,
-    p99: Duration,
-    max: Duration,
-}
-
-impl Spread {
-    fn of(times: &[Duration]) -> Self {
-        let mut sorted = times.to_vec();
-        sorted.sort_unstable();
-        let last = sorted.len().saturating_sub(1);
-        let at = |percent: usize| sorted.get(last * percent / 100).copied();
-        Self {
-            count: sorted.len(),
-            median: at(50).unwrap_or_default(),
-            p99: at(99).unwrap_or_default(),
-            max: at(100).unwrap_or_default(),
-        }
-    }
-
-    fn to_json(self) -> Value {
-        json!({
-            "shares": self.count,
-            "median_seconds": self.median.as_secs_f64(),
-            "p99_seconds": self.p99.as_secs_f64(),
-            "max_seconds": self.max.as_secs_f64(),
-        })
-    }
-}
-
-impl fmt::Display for Spread {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} shares of one miner answered, median {:.2?}, 99 % within {:.2?}, all within {:.2?}",
-            self.count, self.median, self.p99, self.max
-        )
-    }
+fn spread_json(spread: Spread) -> Value {
+    json!({
+        "shares": spread.count,
+        "median_seconds": spread.median.as_secs_f64(),
+        "p99_seconds": spread.p99.as_secs_f64(),
+        "max_seconds": spread.max.as_secs_f64(),
+    })
 }
 
 impl Report {
@@ -186,8 +153,8 @@ impl Report {
             "proxy_shares_sent": self.sent,
             "pool_shares_accepted": self.pool.shares_accepted,
             "pool_shares_refused": self.pool.shares_refused_total(),
-            "round_trip_calm": calm.to_json(),
-            "round_trip_flood": flood.to_json(),
+            "round_trip_calm": spread_json(calm),
+            "round_trip_flood": spread_json(flood),
             "garbage_closed": self.met.garbage_closed,
             "worthless_shares_refused": self.met.worthless_refused,
             "worthless_shares_paused": self.met.worthless_paused,
@@ -234,8 +201,9 @@ impl fmt::Display for Report {
             self.pool.shares_accepted,
             self.pool.shares_refused_total()
         )?;
-        writeln!(f, "alone:  {calm}")?;
-        writeln!(f, "beside: {flooded}")?;
+        let of_one = "shares of one miner answered,";
+        writeln!(f, "alone:  {} {of_one} {calm}", calm.count)?;
+        writeln!(f, "beside: {} {of_one} {flooded}", flooded.count)?;
         writeln!(
             f,
             "flood:  garbage closed {} times; of the worthless shares {} judged, {} answered in a pause, {} accepted, its \
