@@ -37,21 +37,15 @@ use crate::Usage;
 /// Miners that may be setting up at a time, where it is not a storm.
 const WINDOW: usize = 100;
 
-/// Makes ready for runs of `miners` at most: one thread for the pool, and as many open files as may be.
-///
-/// # Errors
-/// How many miners there can be, where those are too many.
-pub fn prepare(miners: usize) -> Result<(), usize> {
+/// Makes ready: one thread for the pool, and as many open files as may be. Gives how many miners those are enough for.
+#[must_use]
+pub fn prepare() -> usize {
     async_global_executor::init_with_config(
         async_global_executor::GlobalExecutorConfig::default()
             .with_min_threads(1)
             .with_max_threads(1),
     );
-    let possible = descriptors::raise_limit();
-    match miners <= possible {
-        true => Ok(()),
-        false => Err(possible),
-    }
+    descriptors::raise_limit()
 }
 
 fn seconds(time: Duration) -> f64 {

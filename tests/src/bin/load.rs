@@ -154,15 +154,17 @@ fn main() -> ExitCode {
 
 fn floor_result(floor: impl FnOnce() -> std::io::Result<()>) -> Result<ExitCode, String> {
     // One thread, and the descriptors are inherited.
-    let _ = prepare(0);
+    let _ = prepare();
     floor().map_err(|error| error.to_string())?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn run(arguments: Arguments) -> Result<ExitCode, String> {
-    prepare(arguments.miners()).map_err(|possible| {
-        format!("the limit on open files allows {possible} miners: raise it (`ulimit -Hn`)")
-    })?;
+    let possible = prepare();
+    eprintln!("the limit on open files allows {possible} miners");
+    if arguments.miners() > possible {
+        return Err("that is too few: raise it (`ulimit -Hn`)".to_owned());
+    }
     let tool = std::env::current_exe().map_err(|error| error.to_string())?;
     match arguments {
         Arguments::Hold {

@@ -98,9 +98,10 @@ impl Crowd {
         &self.shared.tally
     }
 
-    /// Gives the line of the newest job.
-    pub(super) fn newest_job(&self) -> Option<Vec<u8>> {
-        self.shared.jobs.newest().map(|job| job.line.clone())
+    /// Gives the line of the first job on the newest block.
+    pub(super) fn block_line(&self) -> Option<Vec<u8>> {
+        let job = self.shared.jobs.first_of_block();
+        job.map(|job| job.line.clone())
     }
 
     /// Connects more miners, with at most `window` of them not yet at work at a time, and waits until all are.

@@ -90,7 +90,7 @@ impl Hold {
             blocks,
             tool_cpu: own_cpu().saturating_sub(own),
             problems,
-            line: crowd.newest_job().unwrap_or_default(),
+            line: crowd.block_line().unwrap_or_default(),
         };
         drop((crowd, proxy));
         pool.stop();
@@ -181,7 +181,7 @@ impl HoldReport {
         &self.problems
     }
 
-    /// Gives the line of the last job, for a floor.
+    /// Gives the line that brought the last block, for a floor.
     #[must_use]
     pub fn line(&self) -> &[u8] {
         &self.line

@@ -30,9 +30,12 @@ impl Jobs {
         self.newest.iter().find(|job| job.line == bytes)
     }
 
-    /// Gives the one that came last.
-    pub(super) fn newest(&self) -> Option<&Arc<Job>> {
-        self.newest.front()
+    /// Gives the first one on the newest block: what a pool sends ahead, and all miners wait for.
+    pub(super) fn first_of_block(&self) -> Option<&Arc<Job>> {
+        let tip = self.newest.front()?.notify.prev_hash;
+        let of_block = self.newest.iter().rev();
+        let mut of_block = of_block.filter(|job| job.notify.prev_hash == tip);
+        of_block.next()
     }
 
     /// Reads a line without its end; `None` where it is no job.
