@@ -83,6 +83,7 @@ impl Churn {
             ));
         }
         problems.extend(crowd.tally().problems());
+        problems.extend(proxy.problems());
         let refused = pool.stats().shares_refused;
         let refused = refused.iter();
         problems.extend(

@@ -132,6 +132,12 @@ impl Running {
         }
     }
 
+    /// Tells whether it panicked, whatever it did afterwards.
+    pub(super) fn problems(&self) -> Option<String> {
+        let panics = self.program.count_log("panicked at");
+        (panics > 0).then(|| format!("the proxy panicked; its log:\n{}", self.program.log()))
+    }
+
     /// Counts its open files.
     pub(super) fn descriptors(&self) -> usize {
         let place = format!("/proc/{}/fd", self.program.id());
@@ -148,7 +154,7 @@ fn free_port() -> u16 {
 
 fn filled(template: &str, port: u16, pool: &LoadPool, terms: Terms) -> String {
     let vardiff = terms != Terms::AnyHash;
-    // A hash each five seconds is what a miner does that finds a share a minute twelve times, at one hash each.
+    // Where any hash is a share, a miner that finds twelve a minute makes a hash every five seconds.
     let hashrate = match terms {
         Terms::Farm => "100_000_000_000_000.0",
         Terms::AnyHash | Terms::AnyHashMeasured => "0.2",

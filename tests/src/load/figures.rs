@@ -88,7 +88,7 @@ impl Figures {
         let mut line: Option<Vec<u8>> = None;
         for contender in &self.contenders {
             let run = hold.run(contender);
-            report.keep(&run, run.to_json(), run.problems());
+            report.keep(&contender.name, &run, run.to_json(), run.problems());
             let [none, all] = run.resident();
             let name = &contender.name;
             let sheet = &mut report.sheet;
@@ -102,7 +102,7 @@ impl Figures {
             if line.is_none() {
                 let line = line.insert(run.line().to_vec());
                 let floor = hold.run_floor(&self.tool, line);
-                report.keep(&floor, floor.to_json(), floor.problems());
+                report.keep(FLOOR, &floor, floor.to_json(), floor.problems());
                 let block = floor.block();
                 let sheet = &mut report.sheet;
                 sheet.note(Figure::BlockMedian, FLOOR, milliseconds(block.median));
@@ -120,12 +120,12 @@ impl Figures {
         };
         for contender in &self.contenders {
             let run = mine.run(contender);
-            report.keep(&run, run.to_json(), run.problems());
+            report.keep(&contender.name, &run, run.to_json(), run.problems());
             let cpu = run.cpu_per_thousand();
             report.sheet.note(Figure::ShareCpu, &contender.name, cpu);
         }
         let floor = mine.run_floor(&self.tool);
-        report.keep(&floor, floor.to_json(), floor.problems());
+        report.keep(FLOOR, &floor, floor.to_json(), floor.problems());
         let cpu = floor.cpu_per_thousand();
         report.sheet.note(Figure::ShareCpu, FLOOR, cpu);
     }
@@ -139,7 +139,7 @@ impl Figures {
         };
         for contender in &self.contenders {
             let run = mine.run(contender);
-            report.keep(&run, run.to_json(), run.problems());
+            report.keep(&contender.name, &run, run.to_json(), run.problems());
             let rate = run.rate();
             report.sheet.note(Figure::ShareRate, &contender.name, rate);
         }
@@ -152,7 +152,7 @@ impl Figures {
         };
         for contender in &self.contenders {
             let run = storm.run(contender);
-            report.keep(&run, run.to_json(), run.problems());
+            report.keep(&contender.name, &run, run.to_json(), run.problems());
             let (name, sheet) = (&contender.name, &mut report.sheet);
             sheet.note(Figure::StormTime, name, seconds(run.took()));
             sheet.note(Figure::StormCpu, name, seconds(run.cpu()));
@@ -166,7 +166,7 @@ impl Figures {
         };
         for contender in &self.contenders {
             let run = storm.run(contender);
-            report.keep(&run, run.to_json(), run.problems());
+            report.keep(&contender.name, &run, run.to_json(), run.problems());
             let [calm, in_storm] = run.block_delays().map(milliseconds);
             let (name, sheet) = (&contender.name, &mut report.sheet);
             sheet.note(Figure::CalmBlock, name, calm);
@@ -183,7 +183,7 @@ impl Figures {
         };
         for contender in &self.contenders {
             let run = mine.run(contender);
-            report.keep(&run, run.to_json(), run.problems());
+            report.keep(&contender.name, &run, run.to_json(), run.problems());
             let load = run.load() * 100.0;
             report.sheet.note(Figure::Idle, &contender.name, load);
         }
@@ -191,10 +191,11 @@ impl Figures {
 }
 
 impl FiguresReport {
-    fn keep(&mut self, run: &impl fmt::Display, json: Value, problems: &[String]) {
+    fn keep(&mut self, name: &str, run: &impl fmt::Display, json: Value, problems: &[String]) {
         eprintln!("{run}\n");
         self.runs.push(json);
-        self.problems.extend_from_slice(problems);
+        let problems = problems.iter().map(|words| format!("{name}: {words}"));
+        self.problems.extend(problems);
     }
 
     /// Tells everything that is wrong.

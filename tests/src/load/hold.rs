@@ -81,6 +81,7 @@ impl Hold {
         let after = proxy.memory();
         problems.extend(self.missing(&blocks));
         problems.extend(crowd.tally().problems());
+        problems.extend(proxy.problems());
         let report = HoldReport {
             name: contender.name.clone(),
             miners: self.miners,

@@ -86,3 +86,38 @@ impl Job {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A line with its end.
+    fn line(number: u64, block: u8) -> Vec<u8> {
+        let mut notify = (*Job::any().notify).clone();
+        notify.job_id = JobId::from_number(number);
+        notify.prev_hash = [block; 32];
+        notify.encode()
+    }
+
+    #[test]
+    fn a_line_is_read_once_however_many_miners_get_it() {
+        let mut jobs = Jobs::default();
+        let line = line(1, 1);
+        let first = jobs.read(line.trim_ascii_end()).unwrap();
+        let again = jobs.read(line.trim_ascii_end()).unwrap();
+        assert!(Arc::ptr_eq(&first, &again));
+        assert!(jobs.find(&line).is_some());
+        assert!(jobs.find(line.trim_ascii_end()).is_none());
+        assert!(jobs.read(b"{\"id\":1,\"result\":true}").is_none());
+    }
+
+    #[test]
+    fn the_first_job_of_the_newest_block_is_found_behind_those_that_follow() {
+        let mut jobs = Jobs::default();
+        for (number, block) in [(1, 1), (2, 2), (3, 2)] {
+            let line = line(number, block);
+            assert!(jobs.read(line.trim_ascii_end()).is_some());
+        }
+        assert_eq!(jobs.first_of_block().unwrap().line, line(2, 2));
+    }
+}

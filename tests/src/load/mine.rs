@@ -23,6 +23,8 @@ use crate::{PATIENCE, Usage};
 const DRAIN: Duration = Duration::from_secs(15);
 /// Part of the planned shares that may not be handed in: those after the last look at the clock.
 const MOST_BEHIND: f64 = 0.01;
+/// Part of a core above which one thread of the tool may be what is measured.
+const BUSY: f64 = 0.85;
 /// How often the pool is asked whether it has all.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -102,6 +104,7 @@ impl Mine {
         problems.append(&mut run.problems);
         problems.extend(crowd.tally().problems());
         problems.extend(lost_between(crowd.tally(), &stats));
+        problems.extend(proxy.problems());
         run.problems = problems;
         run.pool = Some(PoolCounts {
             accepted: stats.shares_accepted,
@@ -306,6 +309,15 @@ impl fmt::Display for MineReport {
             self.load() * 100.0,
             self.miners_cpu,
             self.pool_cpu
-        )
+        )?;
+        for (who, cpu) in [("miners", self.miners_cpu), ("pool", self.pool_cpu)] {
+            if seconds(cpu) > BUSY * seconds(self.took) {
+                write!(
+                    f,
+                    "\nnote:       {who} busy all the time, which may be the bound"
+                )?;
+            }
+        }
+        Ok(())
     }
 }

@@ -15,6 +15,7 @@ use super::miner::Beginning;
 use super::tally::Tally;
 use super::upstream::LoadPool;
 use super::{WINDOW, own_cpu, seconds};
+use crate::PATIENCE;
 use crate::spread::Spread;
 
 /// Longest time for a storm.
@@ -24,7 +25,7 @@ const CALM_BLOCKS: usize = 5;
 /// Between two blocks in the calm: the fuller job of the one before is with everybody by then.
 const BETWEEN_CALM: Duration = Duration::from_millis(700);
 /// Between a block's arrival at the last and the next block, in the storm.
-const BETWEEN: Duration = Duration::from_millis(100);
+const BETWEEN: Duration = Duration::from_millis(250);
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +41,7 @@ pub struct Storm {
 pub struct StormReport {
     name: String,
     plan: Storm,
-    /// From the first connect until the last miner had its work.
+    /// From the first connect until the last miner had its work, or was given up.
     took: Duration,
     cpu: Duration,
     calm: Vec<Spread>,
@@ -72,6 +73,7 @@ impl Storm {
         let took = newcomers.took;
         problems.extend(newcomers.tally.problems());
         problems.extend(crowd.tally().problems());
+        problems.extend(proxy.problems());
         let report = StormReport {
             name: contender.name.clone(),
             plan: *self,
@@ -126,14 +128,22 @@ impl Storm {
             crowd.run_for(BETWEEN).expect("sockets can be read");
             match time_block(crowd, pool).expect("sockets can be read") {
                 Some(block) => blocks.push(block),
-                None => problems.push("a new block did not reach the connected miners".to_owned()),
+                None => {
+                    let late = Spread {
+                        max: PATIENCE,
+                        ..Spread::default()
+                    };
+                    blocks.push(late);
+                    let words = format!("a new block took {PATIENCE:?} or more in the storm");
+                    problems.push(words);
+                }
             }
         }
         let newcomers = newcomers.join().expect("no miner panics");
         if newcomers.tally.mining < self.miners {
             let (mining, miners) = (newcomers.tally.mining, self.miners);
             problems.push(format!(
-                "only {mining} of {miners} miners got work in the storm"
+                "only {mining} of {miners} miners got work within {LONGEST:?} of the storm"
             ));
         }
         (proxy.usage().cpu.saturating_sub(before), newcomers, blocks)
@@ -156,12 +166,11 @@ impl Newcomers {
             let mut crowd = crowd.expect("an event queue can be made");
             let began = Instant::now();
             let all = crowd.connect(miners, usize::MAX, began + LONGEST);
-            // Whether they are all is told by their number.
-            let _ = all.expect("sockets can be opened");
+            let all = all.expect("sockets can be opened");
             let tally = crowd.tally().clone();
-            let last = tally.last_mining.unwrap_or(began);
+            let last = tally.last_mining.filter(|_| all);
             Self {
-                took: last.saturating_duration_since(began),
+                took: last.map_or(LONGEST, |last| last.saturating_duration_since(began)),
                 tally,
                 _crowd: crowd,
             }

@@ -87,3 +87,42 @@ impl Tally {
 fn shortened(words: &str) -> String {
     words.chars().take(MAX_WORDS).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_was_lost_is_told_in_words() {
+        let mut tally = Tally::default();
+        assert!(tally.problems().is_empty());
+        tally.submitted = 5;
+        tally.accepted = 1;
+        tally.abandoned = 1;
+        tally.refuse("stale");
+        tally.lose("closed by the proxy");
+        tally.missed = 7;
+        assert_eq!(
+            tally.problems(),
+            [
+                "1 connections lost: closed by the proxy",
+                "1 shares refused by the proxy: stale",
+                "2 shares that the proxy did not answer",
+                "7 shares that no miner could find",
+            ]
+        );
+    }
+
+    #[test]
+    fn blocks_that_overlap_are_told_apart() {
+        let mut tally = Tally::default();
+        let now = Instant::now();
+        for (block, times) in [(1, 2), (2, 1), (1, 1), (2, 3)] {
+            (0..times).for_each(|_| tally.note_block([block; 32], now));
+        }
+        assert_eq!(tally.arrivals(&[1; 32]).len(), 3);
+        assert_eq!(tally.arrivals(&[2; 32]).len(), 4);
+        (3..=10).for_each(|block| tally.note_block([block; 32], now));
+        assert!(tally.arrivals(&[1; 32]).is_empty());
+    }
+}
