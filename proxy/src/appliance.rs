@@ -10,8 +10,9 @@ use sv2::bitcoin::{Difficulty, VersionMask};
 use translate::{DifficultyPolicy, ListenerConfig, ListenerId, Translator, UpstreamConfig};
 
 use crate::config::{self, Config};
+use crate::descriptors::{self, Places};
 use crate::downstream;
-use crate::driver::{Driver, Input, Inputs, Report, places};
+use crate::driver::{self, Driver, Input, Inputs, Report};
 use crate::runtime::{self, JoinHandle};
 use crate::state::blocks::Blocks;
 use crate::state::saving::Saving;
@@ -88,6 +89,7 @@ impl Appliance {
         let workers = directory.clone().map(Workers::load);
         let (blocks, keeping) = directory.map(Blocks::in_files).unzip();
         let blocks = blocks.unwrap_or_default();
+        let places = descriptors::places(config);
         let addresses = sockets.iter().map(|(address, ..)| *address).collect();
         let mut shards = Vec::new();
         while let Some((_, _, first)) = sockets.first() {
@@ -103,7 +105,13 @@ impl Appliance {
             let mut brain = brain_config(config, upstreams, &listeners)?;
             brain.first_slot = first_slot;
             brain.worker_difficulties = workers.iter().flat_map(Workers::known).cloned().collect();
-            shards.push(Shard::start(config, upstreams, brain, sockets, &blocks));
+            shards.push(Shard::start(
+                config,
+                upstreams,
+                brain,
+                sockets,
+                (&blocks, &places),
+            ));
         }
         let drivers = shards.iter().map(|shard| shard.inputs.clone());
         let saving = workers.map(|workers| Saving::start(workers, drivers.collect()));
@@ -165,19 +173,20 @@ impl Shard {
         upstreams: &[usize],
         brain: translate::Config,
         listeners: Vec<TcpListener>,
-        blocks: &Blocks,
+        (blocks, places): (&Blocks, &Places),
     ) -> Self {
         let inputs = Inputs::new(config.limits.queue);
         let translator = Translator::new(Instant::now(), brain);
-        let places = places(chosen(config, upstreams), &config.limits);
+        let upstreams = driver::places(chosen(config, upstreams), &config.limits);
         let (own, miners) = (inputs.upstream.0.clone(), inputs.miners.0.clone());
         let accept = |(place, listener)| {
-            let accept = downstream::accept(ListenerId(place), listener, miners.clone());
+            let accept =
+                downstream::accept(ListenerId(place), listener, places.clone(), miners.clone());
             runtime::spawn(accept)
         };
         let acceptors = listeners.into_iter().enumerate().map(accept).collect();
         let limits = config.limits.clone();
-        let driver = Driver::new(translator, places, limits, blocks.clone(), inputs);
+        let driver = Driver::new(translator, upstreams, limits, blocks.clone(), inputs);
         Self {
             inputs: own,
             driver: runtime::spawn(driver.run()),

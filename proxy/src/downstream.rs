@@ -9,6 +9,7 @@ use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::time::Instant;
 
 use async_channel::Sender;
+use async_lock::SemaphoreGuardArc;
 use async_std::io::{ReadExt, WriteExt};
 use async_std::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
@@ -17,6 +18,7 @@ use sv1::{LineDecoder, parse_call};
 use translate::{Delivery, ListenerId, MinerId};
 
 use crate::config::Limits;
+use crate::descriptors::Places;
 use crate::driver::Input;
 use crate::pace::Pace;
 use crate::runtime;
@@ -49,27 +51,68 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(std::net::TcpListener::from(socket).into())
 }
 
-/// Time for which the same failure to accept is not told again.
+/// Time for which trouble with accepting is not told again.
 const TELL_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// Accepts until nobody takes connections any more.
-pub(crate) async fn accept(id: ListenerId, listener: TcpListener, inputs: Sender<Input>) {
-    let mut told: Option<Instant> = None;
+/// A connection that was accepted.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: TcpStream,
+    /// Who connected.
+    pub(crate) peer: SocketAddr,
+    place: SemaphoreGuardArc,
+}
+
+/// Accepts until nobody takes connections any more; pauses while every place is taken. Who waits meanwhile waits in the
+/// socket's backlog.
+pub(crate) async fn accept(
+    id: ListenerId,
+    listener: TcpListener,
+    places: Places,
+    inputs: Sender<Input>,
+) {
+    let mut trouble = Trouble::default();
     loop {
-        let connected = match listener.accept().await {
-            Ok((stream, peer)) => Input::MinerConnected(id, stream, peer),
+        let place = match places.try_acquire_arc() {
+            Some(place) => place,
+            None => {
+                trouble.tell("no file descriptor is left for another miner; those who come wait until one leaves");
+                places.acquire_arc().await
+            }
+        };
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
-                let now = Instant::now();
-                if told.is_none_or(|told| now.saturating_duration_since(told) >= TELL_EVERY) {
-                    log::warn!("cannot accept a miner: {error}; trying on");
-                    told = Some(now);
-                }
+                trouble.tell(&format!("cannot accept a miner: {error}; trying on"));
                 runtime::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
+        let connection = Connection {
+            stream,
+            peer,
+            place,
+        };
+        let connected = Input::MinerConnected(id, connection);
         if inputs.send(connected).await.is_err() {
             return;
+        }
+    }
+}
+
+/// What keeps miners from being accepted, told now and then.
+#[derive(Debug, Default)]
+struct Trouble {
+    told: Option<Instant>,
+}
+
+impl Trouble {
+    fn tell(&mut self, words: &str) {
+        let now = Instant::now();
+        let lately = |told| now.saturating_duration_since(told) < TELL_EVERY;
+        if !self.told.is_some_and(lately) {
+            log::warn!("{words}");
+            self.told = Some(now);
         }
     }
 }
@@ -131,6 +174,8 @@ async fn read_lines(
 #[derive(Debug)]
 pub(crate) struct MinerLink {
     stream: TcpStream,
+    /// Held until the connection ends.
+    _place: SemaphoreGuardArc,
     /// Replies that have not been written.
     replies: Vec<u8>,
     /// The newest work that has not been written.
@@ -159,10 +204,11 @@ impl MinerLink {
     /// Takes over a connection and starts reading from it.
     pub(crate) fn start(
         miner: MinerId,
-        stream: TcpStream,
+        connection: Connection,
         limits: &Limits,
         inputs: &Sender<Input>,
     ) -> Self {
+        let Connection { stream, place, .. } = connection;
         prepare(&stream);
         let bounds = Bounds {
             line_bytes: limits.line_bytes,
@@ -171,6 +217,7 @@ impl MinerLink {
         runtime::spawn(read(miner, stream.clone(), bounds, inputs.clone()));
         Self {
             stream,
+            _place: place,
             replies: Vec::new(),
             delivery: None,
             older_replies: 0,

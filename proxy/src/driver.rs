@@ -4,12 +4,10 @@
 //! upstreams have a queue of their own and go first.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
-use async_std::net::TcpStream;
 use futures_lite::future;
 use sv1::{CallError, Incoming};
 use sv2::message::Message;
@@ -18,7 +16,7 @@ use translate::{
 };
 
 use crate::config::Limits;
-use crate::downstream::{Flushed, MinerLink};
+use crate::downstream::{Connection, Flushed, MinerLink};
 use crate::logging;
 use crate::runtime;
 use crate::state::blocks::Blocks;
@@ -36,7 +34,7 @@ const BLOCKED_CHECK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) enum Input {
     /// A listener accepted a connection.
-    MinerConnected(ListenerId, TcpStream, SocketAddr),
+    MinerConnected(ListenerId, Connection),
     /// A miner sent a request.
     Incoming(MinerId, Incoming),
     /// A miner sent a line that is no request.
@@ -235,8 +233,8 @@ impl Driver {
                     .handle_bad_line(now, miner, &error, link.replies());
                 self.dirty.push(miner);
             }
-            Input::MinerConnected(listener, stream, peer) => {
-                self.miner_connected(now, listener, stream, peer)
+            Input::MinerConnected(listener, connection) => {
+                self.miner_connected(now, listener, connection)
             }
             Input::MinerLeft(miner, None) => {
                 self.translator.handle_miner_left(now, miner);
@@ -335,18 +333,13 @@ impl Driver {
 
 /// Miners.
 impl Driver {
-    fn miner_connected(
-        &mut self,
-        now: Instant,
-        listener: ListenerId,
-        stream: TcpStream,
-        peer: SocketAddr,
-    ) {
+    fn miner_connected(&mut self, now: Instant, listener: ListenerId, connection: Connection) {
+        let peer = connection.peer;
         let Some(miner) = self.translator.handle_miner_connected(now, peer, listener) else {
             // The translator says why.
             return;
         };
-        let link = MinerLink::start(miner, stream, &self.limits, &self.inputs.miners.0);
+        let link = MinerLink::start(miner, connection, &self.limits, &self.inputs.miners.0);
         let index = miner.index();
         if self.miners.len() <= index {
             self.miners.resize_with(index + 1, || None);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::appliance::Appliance;
-use crate::{check, descriptors, logging, runtime};
+use crate::{check, logging, runtime};
 
 /// Runs the appliance of a config file.
 ///
@@ -14,7 +14,6 @@ use crate::{check, descriptors, logging, runtime};
 pub fn run(path: &Path) -> Result<(), ExitCode> {
     let config = check::load_to_run(path)?;
     logging::start(&config.log);
-    descriptors::warn_of_few(&config);
     runtime::use_one_thread();
     let signals = runtime::stop_signals().map_err(|error| failed(&error))?;
     runtime::block_on(async {

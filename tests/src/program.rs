@@ -54,6 +54,18 @@ impl Program {
         Self::with_config(program, &config.text(), &["run", "--config"])
     }
 
+    /// Starts `program run` with this config where the system grants it only so many open files.
+    ///
+    /// # Panics
+    /// Where it cannot be started.
+    #[must_use]
+    pub fn run_with_files(program: &Path, config: &ProxyConfig, files: u32) -> Self {
+        let limited = format!("ulimit -n {files} && exec \"$@\"");
+        let program = program.to_str().expect("a path that a shell takes");
+        let arguments = ["-c", &limited, "sh", program, "run", "--config"];
+        Self::with_config(Path::new("sh"), &config.text(), &arguments)
+    }
+
     /// Starts a program whose last argument is a config file with this text.
     ///
     /// # Panics

@@ -5,6 +5,7 @@
 mod appliance {
     mod commands;
     mod failover;
+    mod files;
     mod firmware;
     mod flood;
     mod hostile_miners;
