@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use sv2::bitcoin::{BlockHash, CoinbasePrefix, Header, Target, merkle_root};
+use sv2::bitcoin::{BlockHash, CoinbasePrefix, Difficulty, Header, Target, merkle_root};
 use sv2::messages::mining::NewExtendedMiningJob;
 use sv2::types::{B0_32, ChannelId, JobId};
 
@@ -74,6 +74,8 @@ pub(crate) struct Job {
     pub(crate) active_since: Instant,
     /// The channel's target as the job became active; it stays (SV2 §5.3.21).
     pub(crate) target: Target,
+    /// The hardest difficulty at which no share is lost that the pool pays for by `target`.
+    pub(crate) ceiling: Difficulty,
     /// Whose job it is.
     pub(crate) connection: ConnectionId,
     /// The channel that it was dealt on.

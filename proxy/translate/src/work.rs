@@ -8,9 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use sv1::{JobId, NotifyParts};
-use sv2::bitcoin::Difficulty;
 
-use crate::ceiling;
 use crate::job::Job;
 use crate::layout::{Layout, Page};
 
@@ -61,8 +59,6 @@ pub(crate) struct Work {
     pub(crate) job: Arc<Job>,
     notifies: Arc<Notifies>,
     pub(crate) made: Instant,
-    /// The hardest difficulty at which no share is lost that the pool pays for.
-    pub(crate) ceiling: Difficulty,
     ntime: u32,
 }
 
@@ -143,7 +139,6 @@ impl Works {
         let ntime = self.next_ntime(&job, now);
         self.newest.insert(Work {
             id,
-            ceiling: ceiling::of_target(job.target),
             job,
             notifies: Arc::default(),
             made: now,

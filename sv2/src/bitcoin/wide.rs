@@ -1,7 +1,8 @@
 //! 320-bit whole numbers: room for every intermediate value between a target and a difficulty or hashrate.
 //!
 //! The widest is the numerator of `floor(difficulty 1 / difficulty)`, below 2^309 (see `Target::from_difficulty`).
-//! Division is the schoolbook's, one bit at a time: it runs when a target is set, not for each share.
+//! Division is the schoolbook's: limb by limb where the divisor is one limb, as for every target of a difficulty, else
+//! one bit at a time, which is rare.
 
 const LIMBS: usize = 5;
 
@@ -104,9 +105,29 @@ impl Wide {
 
     /// Divides, giving quotient and remainder. A divisor of zero gives the largest quotient and no remainder.
     pub(super) fn div_rem(self, divisor: Self) -> (Self, Self) {
-        if divisor == Self::ZERO {
-            return (Self([u64::MAX; LIMBS]), Self::ZERO);
+        match divisor.0 {
+            [0, 0, 0, 0, 0] => (Self([u64::MAX; LIMBS]), Self::ZERO),
+            [0, 0, 0, 0, limb] => self.div_rem_limb(limb),
+            _ => self.div_rem_bits(divisor),
         }
+    }
+
+    /// Divides by a single limb that is not zero.
+    fn div_rem_limb(self, divisor: u64) -> (Self, Self) {
+        let divisor = u128::from(divisor);
+        let mut remainder = 0_u128;
+        let quotient = self.0.map(|limb| {
+            let dividend = (remainder << 64) | u128::from(limb);
+            remainder = dividend % divisor;
+            // The remainder before was below the divisor, so this is below 2^64.
+            let [_, quotient] = halves(dividend / divisor);
+            quotient
+        });
+        (Self(quotient), Self::from_u128(remainder))
+    }
+
+    /// Divides one bit at a time by a divisor that is not zero.
+    fn div_rem_bits(self, divisor: Self) -> (Self, Self) {
         let Some(steps) = self.bit_length().checked_sub(divisor.bit_length()) else {
             return (Self::ZERO, self);
         };
@@ -205,6 +226,17 @@ mod tests {
             sum = sum.add(quotient.shl(bit));
         }
         assert_eq!(sum, dividend);
+    }
+
+    #[test]
+    fn limb_by_limb_and_bit_by_bit_agree() {
+        let dividend = Wide::HASHES.sub(Wide::from_u64(0x1234_5678_9abc_def1));
+        for dividend in [dividend, dividend.shl(63), Wide::ONE, Wide::ZERO] {
+            for divisor in [1, 2, 3, 0xffff, 1 << 52, (1 << 53) - 1, 1 << 63, u64::MAX] {
+                let bits = dividend.div_rem_bits(Wide::from_u64(divisor));
+                assert_eq!(dividend.div_rem_limb(divisor), bits, "{divisor}");
+            }
+        }
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl Translator {
         self.statistics.jobs += 1;
         let (work, ceiling) = {
             let work = self.works.make(now, job, &mut self.work_ids);
-            (work.id, work.ceiling)
+            (work.id, work.job.ceiling)
         };
         let miners = self.miners.iter_mut().map(|(_, miner)| miner);
         for miner in miners.filter(|miner| miner.lane == LaneId::FARM) {
@@ -69,7 +69,7 @@ impl Translator {
     /// Gives the hardest difficulty that measuring may lead to for a miner now; `None` where there is no such bound.
     pub(super) fn ceiling_at(&self, now: Instant, id: MinerId) -> Option<Difficulty> {
         let newest = self.newest_for(id).filter(|_| !self.flow.is_over(now));
-        newest.map(|work| work.ceiling)
+        newest.map(|work| work.job.ceiling)
     }
 
     /// Lets slots rest until the farm and every lane have had another job since their miner left.

@@ -34,7 +34,7 @@ impl Translator {
         }
         let (mut hashrate, mut hardest) = (0.0, None);
         let bounded = !self.flow.is_over(now);
-        let ceiling = |works: &Works| works.newest().map(|work| work.ceiling);
+        let ceiling = |works: &Works| works.newest().map(|work| work.job.ceiling);
         let farms = ceiling(&self.works);
         let mut wishes = Vec::new();
         let mut changes = Vec::new();

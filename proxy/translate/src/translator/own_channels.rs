@@ -25,7 +25,6 @@ use crate::work::Work;
 impl Translator {
     /// Gives a miner that is ready the lane that it shares with nobody but its account, where there are such.
     pub(super) fn join_lane(&mut self, now: Instant, id: MinerId) {
-        let no_miner = demand(&self.config.difficulty, 0.0, None);
         let Some(miner) = self.miners.get_mut(id) else {
             return;
         };
@@ -38,6 +37,7 @@ impl Translator {
             // Who resumes its session comes back to its channel.
             ChannelMode::PerMiner => Owner::Miner(miner.slot(), miner.identity_text().into()),
         };
+        let no_miner = demand(&self.config.difficulty, 0.0, None);
         let Some(lane) = self.lanes.find(now, owner, no_miner) else {
             let address = miner.peer.ip();
             let limit = Limit::TooManyChannels(self.config.max_channels);
@@ -159,7 +159,7 @@ impl Translator {
         let work = lane.works.make(now, job, &mut self.work_ids).clone();
         for member in lane.members() {
             if let Some(miner) = self.miners.get_mut(member) {
-                raise_waiting(now, miner, (work.id, work.ceiling), &mut self.outputs);
+                raise_waiting(now, miner, (work.id, work.job.ceiling), &mut self.outputs);
             }
         }
         self.statistics.jobs += 1;

@@ -14,6 +14,7 @@ use sv2::types::{B0_32, ChannelId, JobId, SequenceNumber, U256};
 use super::pulse::{Beat, Patience, Pulse};
 use super::remarks::Remarks;
 use super::{ConnectionId, Demand, Fault, Outputs, UpstreamId, Violation};
+use crate::ceiling;
 use crate::duplicates::Duplicates;
 use crate::event::Event;
 use crate::job::{DealtJob, Job, RolledFields, Tip};
@@ -441,6 +442,7 @@ impl Channel {
             min_ntime,
             active_since: now,
             target: self.target,
+            ceiling: ceiling::of_target(self.target),
             connection: self.connection,
             channel_id: self.id,
             block: self.block,
