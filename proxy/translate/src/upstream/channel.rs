@@ -110,6 +110,15 @@ impl Told<'_> {
     }
 }
 
+/// A solved block that the server was sent.
+#[derive(Debug)]
+struct SentBlock {
+    number: SequenceNumber,
+    /// Whether an answer was counted for it.
+    is_counted: bool,
+    block: Box<KeptBlock>,
+}
+
 /// An open extended channel.
 #[derive(Debug)]
 pub(crate) struct Channel {
@@ -143,8 +152,10 @@ pub(crate) struct Channel {
     pub(crate) duplicates: Duplicates,
     next_sequence: u32,
     unanswered: VecDeque<SequenceNumber>,
-    /// Of those, the ones that solve a block.
-    unanswered_blocks: VecDeque<(SequenceNumber, Box<KeptBlock>)>,
+    /// Solved blocks that may not have been answered.
+    unanswered_blocks: VecDeque<SentBlock>,
+    /// What the last Success went up to.
+    acknowledged: Option<SequenceNumber>,
     worker_names: bool,
     announced: Demand,
     announced_at: Instant,
@@ -217,6 +228,7 @@ impl Channel {
             next_sequence: 0,
             unanswered: VecDeque::new(),
             unanswered_blocks: VecDeque::new(),
+            acknowledged: None,
             worker_names: terms.worker_names,
             announced: terms.announced,
             announced_at: now,
@@ -495,20 +507,28 @@ impl Channel {
         if self.unanswered_blocks.len() >= MAX_UNANSWERED_BLOCKS {
             self.unanswered_blocks.pop_front();
         }
-        self.unanswered_blocks.push_back((number, block));
+        self.unanswered_blocks.push_back(SentBlock {
+            number,
+            is_counted: false,
+            block,
+        });
     }
 
     /// Gives the solved blocks without an answer, as the connection ends.
     pub(super) fn take_unanswered_blocks(&mut self) -> impl Iterator<Item = Box<KeptBlock>> {
         let blocks = std::mem::take(&mut self.unanswered_blocks);
-        blocks.into_iter().map(|(_, block)| block)
+        blocks.into_iter().map(|sent| sent.block)
     }
 
-    /// Forgets blocks whose shares were answered.
-    fn release_blocks(&mut self) {
-        let unanswered = &self.unanswered;
-        self.unanswered_blocks
-            .retain(|(number, _)| unanswered.contains(number));
+    /// Forgets blocks that were answered: those that `counts` says an answer was counted for, once a Success has gone
+    /// as far. Where shares stayed without an answer, a count alone may be about others.
+    fn release_blocks(&mut self, counts: impl Fn(SequenceNumber) -> bool) {
+        let acknowledged = self.acknowledged;
+        self.unanswered_blocks.retain_mut(|sent| {
+            sent.is_counted |= counts(sent.number);
+            let covered = acknowledged.is_some_and(|last| !is_after(sent.number, last));
+            !(sent.is_counted && covered)
+        });
     }
 
     /// Tells whether shares carry the worker's name (SV2 ext 0x0002).
@@ -521,8 +541,9 @@ impl Channel {
     fn take_success(&mut self, message: &SubmitSharesSuccess, told: &mut Told<'_>) {
         let count = message.new_submits_accepted_count;
         let covered = (count as usize).min(self.unanswered.len());
-        self.unanswered.drain(..covered);
-        self.release_blocks();
+        let answered: Vec<_> = self.unanswered.drain(..covered).collect();
+        self.acknowledged = Some(message.last_sequence_number);
+        self.release_blocks(|number| answered.contains(&number));
         told.statistics.shares_accepted += covered as u64;
         told.statistics.work_accepted = told
             .statistics
@@ -537,7 +558,7 @@ impl Channel {
     }
 
     /// An Error names its share. Where a Success that came before was counted against it, the oldest unanswered share
-    /// is the one that the Success meant; one that was never sent is not counted.
+    /// is the one that the Success meant; one that was never sent is nobody's.
     fn take_error(&mut self, message: &SubmitSharesError, told: &mut Told<'_>) {
         let error_code = message.error_code.to_string();
         let Some(first) = self.unanswered.front().copied() else {
@@ -545,12 +566,18 @@ impl Channel {
                 "refused a share where none had no answer: {error_code}"
             ));
         };
+        let named = message.sequence_number;
+        if !is_after(SequenceNumber(self.next_sequence), named) {
+            return told.remark(format!("refused a share that was not sent: {error_code}"));
+        }
         // The numbers wrap around, but their distances from the first rise.
         let distance = |number: &SequenceNumber| number.0.wrapping_sub(first.0);
-        let named = distance(&message.sequence_number);
-        let place = self.unanswered.binary_search_by_key(&named, distance);
-        self.unanswered.remove(place.unwrap_or(0));
-        self.release_blocks();
+        let place = self
+            .unanswered
+            .binary_search_by_key(&distance(&named), distance);
+        let answered = self.unanswered.remove(place.unwrap_or(0));
+        self.unanswered_blocks.retain(|sent| sent.number != named);
+        self.release_blocks(|number| Some(number) == answered);
         told.statistics.count_rejection(&error_code);
         told.statistics.shares_pending = self.unanswered();
         told.warn(|upstream| Event::ShareRefusedUpstream {
@@ -600,6 +627,12 @@ impl Channel {
             maximum_target: U256(demand.max_target.to_le_bytes()),
         })
     }
+}
+
+/// Tells whether a number comes after another; they wrap around.
+fn is_after(number: SequenceNumber, other: SequenceNumber) -> bool {
+    let distance = number.0.wrapping_sub(other.0);
+    distance != 0 && distance <= u32::MAX / 2
 }
 
 /// A wish for a target is renewed when it has changed by a factor of two.

@@ -5,7 +5,10 @@ use sv2::messages::mining::{SubmitSharesError, SubmitSharesSuccess};
 use sv2::types::{ChannelId, JobId, SequenceNumber, Str0_255};
 use translate::{Event, Severity};
 
-use crate::bench::{Bench, Found, NTIME, REGTEST, config, grind_where, job, outline, prev_hash};
+use crate::bench::{
+    Bench, EASY, Found, NTIME, REGTEST, config, difficulty_target, grind_where, job, outline,
+    prev_hash,
+};
 
 /// A miner on a network whose blocks are easy.
 fn on_regtest() -> (Bench, usize) {
@@ -143,14 +146,77 @@ fn a_block_that_was_answered_is_not_kept() {
         bench.submit(rig, &found);
     }
     bench.tell(0, success(1));
+    bench.tell(0, error(1));
+    bench.lose(0, "connection lost");
+    assert!(bench.kept.is_empty());
+}
+
+fn error(number: u32) -> SubmitSharesError {
+    SubmitSharesError {
+        channel_id: ChannelId(100),
+        sequence_number: SequenceNumber(number),
+        error_code: Str0_255::truncated("stale-share"),
+    }
+}
+
+#[test]
+fn a_block_that_more_shares_followed_than_are_remembered_is_kept() {
+    const MOST: u32 = 1 << 16;
+    let mut bench = Bench::new(config());
+    bench.pools[0].target = difficulty_target(EASY / 1_024.0);
+    bench.open(0);
+    deal_regtest(&mut bench, 1);
+    let rig = bench.start_miner("farm.rig");
+    let mut submit = |block| {
+        let meets = |top: u8| if block { top < 0x7f } else { top > 0x7f };
+        let found = grind_where(&bench.rigs[rig], |hash| meets(hash.0[31]));
+        bench.submit(rig, &found);
+        bench.pools[0].sent.clear();
+        bench.rigs[rig].heard.clear();
+        found.hash
+    };
+    let first = submit(true);
+    (0..MOST).for_each(|_| {
+        submit(false);
+    });
+    let last = submit(true);
+    // This is about the first ten, of which two are not remembered.
+    bench.tell(0, success(10));
+    bench.tell(0, success(MOST));
+    bench.lose(0, "connection lost");
+    let kept: Vec<_> = bench.kept.iter().map(|kept| kept.hash).collect();
+    assert_eq!(kept, [first, last], "no answer was about them");
+}
+
+#[test]
+fn an_answer_about_a_share_that_was_never_sent_releases_no_block() {
+    let (mut bench, rig) = on_regtest();
+    let found = find(&bench, rig, true);
+    bench.submit(rig, &found);
+    bench.tell(0, error(7));
+    assert_eq!(bench.statistics().upstreams[0].shares_pending, 1);
+    let words = "primary: refused a share that was not sent: stale-share";
+    assert!(bench.log().contains(&words.to_owned()));
+    bench.lose(0, "connection lost");
+    assert_eq!(bench.kept.len(), 1);
+}
+
+#[test]
+fn a_block_is_released_by_the_success_that_reaches_it() {
+    let (mut bench, rig) = on_regtest();
+    for block in [true, false, true] {
+        let found = find(&bench, rig, block);
+        bench.submit(rig, &found);
+    }
+    bench.tell(0, error(0));
     bench.tell(
         0,
-        SubmitSharesError {
-            channel_id: ChannelId(100),
-            sequence_number: SequenceNumber(1),
-            error_code: Str0_255::truncated("stale-share"),
+        SubmitSharesSuccess {
+            last_sequence_number: SequenceNumber(2),
+            ..success(1)
         },
     );
+    bench.tell(0, success(3));
     bench.lose(0, "connection lost");
     assert!(bench.kept.is_empty());
 }
