@@ -124,11 +124,12 @@ impl fmt::Display for Limit {
 
 /// Tells whether a refused share speaks against the miner; `since_work` is the time since all earlier jobs became void.
 ///
-/// New blocks, lost upstreams and jobs that forbid what earlier ones allowed are nobody's fault here; an unknown job id
+/// New blocks, lost upstreams, a move to another channel and jobs that forbid what earlier ones allowed are nobody's fault here; an unknown job id
 /// may be an older one that a reconnecting miner still works on.
 fn is_invalid(refusal: &Refusal, since_work: Option<Duration>) -> bool {
     match refusal {
         Refusal::Stale
+        | Refusal::OtherChannelsJob
         | Refusal::UpstreamGone
         | Refusal::VersionRollingNotAllowed
         | Refusal::Paused(_) => false,

@@ -18,7 +18,9 @@ pub enum Refusal {
     Malformed,
     /// The job id was never given out.
     UnknownJob,
-    /// The job belongs to an earlier block.
+    /// The job was given out on another channel, to others.
+    OtherChannelsJob,
+    /// The job belongs to an earlier block, or was replaced.
     Stale,
     /// The job's upstream connection is gone, so nobody would pay for the share.
     UpstreamGone,
@@ -74,7 +76,9 @@ impl Refusal {
         match self {
             Self::NotSubscribed => RejectCode::NotSubscribed,
             Self::UnauthorizedWorker => RejectCode::Unauthorized,
-            Self::UnknownJob | Self::Stale | Self::UpstreamGone => RejectCode::JobNotFound,
+            Self::UnknownJob | Self::OtherChannelsJob | Self::Stale | Self::UpstreamGone => {
+                RejectCode::JobNotFound
+            }
             Self::Duplicate => RejectCode::Duplicate,
             Self::LowDifficulty { .. } => RejectCode::LowDifficulty,
             Self::Malformed
@@ -96,6 +100,7 @@ impl Refusal {
             Self::UnauthorizedWorker => "unauthorized-worker",
             Self::Malformed => "malformed",
             Self::UnknownJob => "unknown-job",
+            Self::OtherChannelsJob => "other-channels-job",
             Self::Stale => "stale",
             Self::UpstreamGone => "upstream-gone",
             Self::Extranonce2Size { .. } => "extranonce2-size",
@@ -118,6 +123,9 @@ impl fmt::Display for Refusal {
             Self::UnauthorizedWorker => f.write_str("worker is not authorized on this connection"),
             Self::Malformed => f.write_str("parameters cannot be read"),
             Self::UnknownJob => f.write_str("job not found"),
+            Self::OtherChannelsJob => {
+                f.write_str("job of another channel, which this miner does not work on")
+            }
             Self::Stale => f.write_str("stale: a new block has come since this job"),
             Self::UpstreamGone => f.write_str("stale: the connection to this job's pool is gone"),
             Self::Extranonce2Size { given, expected } => {

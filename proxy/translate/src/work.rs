@@ -16,6 +16,9 @@ use crate::layout::{Layout, Page};
 /// block, and 16 MiB of the largest jobs.
 const MAX_JOBS: usize = 1_024;
 
+/// Ranges of ids of former jobs that are told from those of other channels. Without other channels they are one.
+const MAX_PAST: usize = 64;
+
 /// The two forms of a job's SV1 mining.notify line.
 #[derive(Debug)]
 pub struct Notify {
@@ -114,10 +117,40 @@ struct Span {
     job: Arc<Job>,
 }
 
+/// Ids of jobs that are gone, to tell them from those of other channels.
+#[derive(Debug, Default)]
+struct Past {
+    /// The first id and the one after the last.
+    ranges: VecDeque<(u64, u64)>,
+    /// Ids below this one were forgotten.
+    forgotten: u64,
+}
+
+impl Past {
+    fn note(&mut self, span: &Span) {
+        let before = self.ranges.back_mut().filter(|(_, end)| *end == span.first);
+        match before {
+            Some((_, end)) => *end = span.end,
+            None => self.ranges.push_back((span.first, span.end)),
+        }
+        if self.ranges.len() > MAX_PAST
+            && let Some((_, end)) = self.ranges.pop_front()
+        {
+            self.forgotten = self.forgotten.max(end);
+        }
+    }
+
+    fn contains(&self, id: u64) -> bool {
+        let mut ranges = self.ranges.iter();
+        id < self.forgotten || ranges.any(|(first, end)| (*first..*end).contains(&id))
+    }
+}
+
 /// The newest work, and the jobs that shares may still refer to.
 #[derive(Debug, Default)]
 pub(crate) struct Works {
     newest: Option<Work>,
+    past: Past,
     /// In the order of their ids. A job that got many ids still takes one place, so that no number of keepalives and
     /// new difficulties drives out what others work on.
     spans: VecDeque<Span>,
@@ -152,10 +185,19 @@ impl Works {
         let of_other_upstream = |other: &Job| other.connection != job.connection;
         // Miners who come back to an upstream may come back to the job that they left.
         let stays = |other: &Arc<Job>| Arc::ptr_eq(other, job) || other.stays_beside(job);
-        self.spans
-            .retain(|span| of_other_upstream(&span.job) || stays(&span.job));
+        let past = &mut self.past;
+        self.spans.retain(|span| {
+            let stays = of_other_upstream(&span.job) || stays(&span.job);
+            if !stays {
+                past.note(span);
+            }
+            stays
+        });
         while self.spans.len() >= MAX_JOBS {
-            self.spans.pop_front();
+            self.spans
+                .pop_front()
+                .iter()
+                .for_each(|span| past.note(span));
         }
         self.spans.push_back(Span {
             first: id,
@@ -173,6 +215,11 @@ impl Works {
                 .min(job.latest_ntime()),
             _ => by_clock,
         }
+    }
+
+    /// Tells whether a notify was one of these and its job is gone.
+    pub(crate) fn had(&self, id: WorkId) -> bool {
+        self.past.contains(id.0)
     }
 
     /// Gives the job of a notify; `None` where it is of an earlier block, or another channel's.

@@ -113,6 +113,7 @@ fn what_the_miner_cannot_help_is_not_invalid() {
     let late = Some(Duration::from_secs(11));
     for refusal in [
         Refusal::Stale,
+        Refusal::OtherChannelsJob,
         Refusal::UpstreamGone,
         Refusal::VersionRollingNotAllowed,
         Refusal::Paused(1),

@@ -84,10 +84,13 @@ impl Translator {
         let work = self.work_ids.find(&submit.job_id);
         let work = work.ok_or(Refusal::UnknownJob)?;
         // A miner with a channel of its own had the farm's work before, and shares may be under way.
-        let own = self.lanes.get(miner.home);
-        let own = own.and_then(|lane| lane.works.find(work));
-        let job = own.or_else(|| self.works.find(work));
-        Ok((work, Arc::clone(job.ok_or(Refusal::Stale)?)))
+        let own = self.lanes.get(miner.home).map(|lane| &lane.works);
+        let mut works = own.into_iter().chain([&self.works]);
+        match works.clone().find_map(|works| works.find(work)) {
+            Some(job) => Ok((work, Arc::clone(job))),
+            None if works.any(|works| works.had(work)) => Err(Refusal::Stale),
+            None => Err(Refusal::OtherChannelsJob),
+        }
     }
 
     /// Tells whether a share of a paused miner is worth more than the quiet that the pause is for.

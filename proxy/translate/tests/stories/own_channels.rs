@@ -144,6 +144,7 @@ fn the_job_of_another_account_is_not_ours() {
     found.job_id = alices.job_id.to_string();
     let reply = bench.say(bob, &found.line("bob.rig")).remove(0);
     assert!(reply.contains("21"), "{reply}");
+    assert!(reply.contains("job of another channel"), "{reply}");
     assert_eq!(shares(&mut bench, 1), 0);
 }
 

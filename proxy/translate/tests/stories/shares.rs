@@ -483,6 +483,7 @@ fn every_refusal_has_words_a_code_and_a_label_of_its_own() {
         Refusal::UnauthorizedWorker,
         Refusal::Malformed,
         Refusal::UnknownJob,
+        Refusal::OtherChannelsJob,
         Refusal::Stale,
         Refusal::UpstreamGone,
         Refusal::VersionRollingNotNegotiated,
