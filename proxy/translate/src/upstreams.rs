@@ -2,7 +2,8 @@
 //!
 //! One is *active*. Every upstream that is preferred to it is tried for ever, and the next one is held *warm*:
 //! connected, with an open channel and jobs arriving, so that a switch is one notify. A warm channel announces no
-//! hashrate. Further upstreams are dialled only while fewer than two of those before them are connected.
+//! hashrate. Further upstreams are dialled only while fewer than two of those before them are connected, or one after
+//! the other as long as none has work: two that accept a connection and say nothing keep no third one waiting.
 //!
 //! When the active upstream is lost, the most preferred one that has a job takes its place at once. A preferred
 //! upstream that comes back gets the miners back once it has been healthy for a while; one that never failed, at once.
@@ -13,7 +14,7 @@ mod lateness;
 mod own;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sv2::bitcoin::Hashrate;
 
@@ -30,11 +31,20 @@ pub(crate) use self::own::Purpose;
 /// Connections held: the active upstream's and a warm one.
 const CONNECTIONS: usize = 2;
 
+/// Connections to preferred upstreams beside which no further one is made.
+const MAX_CONNECTIONS: usize = 8;
+
+/// How long no upstream must have had work for each connection beyond the usual ones. The set-up takes half a dozen
+/// round trips, a second and a half from the other side of the world.
+const STAGGER: Duration = Duration::from_secs(2);
+
 /// The configured upstreams.
 #[derive(Debug)]
 pub(crate) struct Upstreams {
     all: Vec<Upstream>,
     active: Option<UpstreamId>,
+    /// Since when none is.
+    idle_since: Option<Instant>,
     votes: Votes,
     /// Connections of single accounts or miners.
     own: OwnChannels,
@@ -50,6 +60,7 @@ impl Upstreams {
         Self {
             all: all.collect(),
             active: None,
+            idle_since: Some(now),
             votes: Votes::new(config.upstream_block_grace, config.upstreams.len()),
             own: OwnChannels::new(config, seed),
         }
@@ -108,15 +119,18 @@ impl Upstreams {
             return None;
         }
         self.active = chosen;
+        self.idle_since = chosen.is_none().then_some(now);
         self.get(chosen?)?.current_job().map(Arc::clone)
     }
 
     /// Does what is due.
     pub(crate) fn handle_timeout(&mut self, now: Instant, demand: Demand, outputs: &mut Outputs) {
-        let active = self.active;
+        let (active, idle_since) = (self.active, self.idle_since);
         let mut connections = 0;
         for upstream in &mut self.all {
-            if upstream.is_waiting() && connections >= CONNECTIONS {
+            let dial_at = |until| dial_at(until, idle_since, connections);
+            let is_due = |at: Instant| at <= now;
+            if upstream.is_waiting() && !upstream.timeout().and_then(dial_at).is_some_and(is_due) {
                 continue;
             }
             let demand = demand_of(active, upstream.id(), demand);
@@ -186,9 +200,12 @@ impl Upstreams {
     pub(crate) fn timeout(&self) -> Option<Instant> {
         let mut connections = 0;
         let timeouts = self.all.iter().filter_map(|upstream| {
-            let spare = upstream.is_waiting() && connections >= CONNECTIONS;
-            connections += usize::from(!upstream.is_waiting());
-            upstream.timeout().filter(|_| !spare)
+            let timeout = upstream.timeout();
+            if upstream.is_waiting() {
+                return dial_at(timeout?, self.idle_since, connections);
+            }
+            connections += 1;
+            timeout
         });
         let others = self.lateness_due().into_iter().chain(self.own.timeouts());
         timeouts.chain(others).min()
@@ -223,6 +240,17 @@ impl Upstreams {
             statistics
         })
     }
+}
+
+/// Tells when an upstream whose pause ends at `until` is dialled beside so many connections of preferred ones; `None`
+/// while that waits for the end of one of them.
+fn dial_at(until: Instant, idle_since: Option<Instant>, connections: usize) -> Option<Instant> {
+    if connections < CONNECTIONS {
+        return Some(until);
+    }
+    let beyond = u32::try_from(connections + 1 - CONNECTIONS).ok()?;
+    let idle_since = idle_since.filter(|_| connections < MAX_CONNECTIONS)?;
+    Some(until.max(idle_since + STAGGER * beyond))
 }
 
 /// A warm channel has no miners (SV2 §5.3.2), but the target that they will need.

@@ -386,6 +386,49 @@ fn a_warm_upstream_is_told_of_no_hashrate_and_its_jobs_reach_nobody() {
     assert_eq!(bench.rigs[rig].heard.len(), heard);
 }
 
+fn dials(bench: &Bench) -> Vec<usize> {
+    bench.pools.iter().map(|pool| pool.dials).collect()
+}
+
+#[test]
+fn while_none_has_work_further_upstreams_are_dialled_every_two_seconds() {
+    let upstreams = (0..10).map(|number| upstream("hanging", number));
+    let mut bench = Bench::new(Config {
+        upstreams: upstreams.collect(),
+        ..config()
+    });
+    // Both take the connection. The first opens a channel too, and deals no job.
+    bench.open(0);
+    bench.upstream_connected(1);
+    bench.wait(1.9);
+    assert_eq!(dials(&bench)[1..4], [1, 0, 0]);
+    bench.wait(0.2);
+    assert_eq!(dials(&bench)[1..4], [1, 1, 0]);
+    bench.wait(2.0);
+    assert_eq!(dials(&bench)[1..5], [1, 1, 1, 0]);
+    bench.open(3);
+    bench.deal_block(3, 1);
+    let rig = bench.start_miner("farm.rig");
+    bench.mine(rig);
+    assert_eq!(bench.shares(3).len(), 1);
+    bench.wait(60.0);
+    assert_eq!(dials(&bench)[4..], [0; 6], "there is work");
+}
+
+#[test]
+fn beside_eight_connections_to_others_no_further_upstream_is_dialled() {
+    let upstreams = (0..10).map(|number| upstream("hanging", number));
+    let mut bench = Bench::new(Config {
+        upstreams: upstreams.collect(),
+        ..config()
+    });
+    bench.wait(100.0);
+    assert_eq!(dials(&bench), [1, 1, 1, 1, 1, 1, 1, 1, 0, 0]);
+    bench.lose(2, "no answer");
+    bench.wait(0.0);
+    assert_eq!(dials(&bench)[8..], [1, 0]);
+}
+
 #[test]
 fn a_third_upstream_is_dialled_only_when_one_of_the_first_two_is_away() {
     let upstreams = ["one", "two", "three"]
@@ -395,16 +438,10 @@ fn a_third_upstream_is_dialled_only_when_one_of_the_first_two_is_away() {
         upstreams,
         ..config()
     });
-    bench.wait(5.0);
-    let dials = |bench: &Bench| {
-        bench
-            .pools
-            .iter()
-            .map(|pool| pool.dials)
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(dials(&bench), [1, 1, 0]);
     bench.open(0);
+    bench.deal_block(0, 1);
+    bench.wait(300.0);
+    assert_eq!(dials(&bench), [1, 1, 0]);
     bench.lose(1, "cannot connect");
     bench.wait(0.0);
     assert_eq!(dials(&bench), [1, 1, 1]);
