@@ -47,8 +47,7 @@ pub(crate) struct Lane {
     pub(crate) works: Works,
     pub(crate) last_fan_out: Instant,
     pub(crate) demand: Demand,
-    /// The connection that its channel is on, or is going to be.
-    pub(crate) link: Option<UpstreamId>,
+    link: Option<UpstreamId>,
     /// Whether its miners work on its own jobs.
     pub(crate) serves: bool,
     members: BTreeSet<MinerId>,
@@ -58,6 +57,11 @@ pub(crate) struct Lane {
 impl Lane {
     pub(crate) fn members(&self) -> impl Iterator<Item = MinerId> {
         self.members.iter().copied()
+    }
+
+    /// Gives the connection that its channel is on, or is going to be.
+    pub(crate) fn link(&self) -> Option<UpstreamId> {
+        self.link
     }
 
     /// Gives the page that it is for, where it is for one.
@@ -74,6 +78,8 @@ impl Lane {
 pub(crate) struct Lanes {
     by_id: BTreeMap<LaneId, Lane>,
     by_owner: HashMap<Owner, LaneId>,
+    /// Those with miners and without a connection.
+    waiting: BTreeSet<LaneId>,
     last: LaneId,
     most: usize,
 }
@@ -84,6 +90,7 @@ impl Lanes {
         Self {
             by_id: BTreeMap::new(),
             by_owner: HashMap::new(),
+            waiting: BTreeSet::new(),
             last: LaneId::FARM,
             most,
         }
@@ -103,10 +110,6 @@ impl Lanes {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (LaneId, &Lane)> {
         self.by_id.iter().map(|(id, lane)| (*id, lane))
-    }
-
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (LaneId, &mut Lane)> {
-        self.by_id.iter_mut().map(|(id, lane)| (*id, lane))
     }
 
     /// Tells whether a lane is for a page.
@@ -151,6 +154,9 @@ impl Lanes {
         if let Some(lane) = self.by_id.get_mut(&id) {
             lane.members.insert(miner);
             lane.empty_since = None;
+            if lane.link.is_none() {
+                self.waiting.insert(id);
+            }
         }
     }
 
@@ -161,33 +167,60 @@ impl Lanes {
             && lane.members.is_empty()
         {
             lane.empty_since = Some(now);
+            self.waiting.remove(&id);
         }
+    }
+
+    /// Gives a lane a connection.
+    pub(crate) fn link(&mut self, id: LaneId, link: UpstreamId) {
+        if let Some(lane) = self.by_id.get_mut(&id) {
+            lane.link = Some(link);
+            self.waiting.remove(&id);
+        }
+    }
+
+    /// Takes their connections from the lanes that `elsewhere` says so of; gives those lanes.
+    pub(crate) fn unlink(&mut self, elsewhere: impl Fn(UpstreamId) -> bool) -> Vec<LaneId> {
+        let unlinked = self.by_id.iter_mut().filter_map(|(id, lane)| {
+            lane.link.take_if(|link| elsewhere(*link))?;
+            Some((*id, !lane.members.is_empty()))
+        });
+        let unlinked: Vec<_> = unlinked.collect();
+        let waiting = unlinked.iter().filter(|(_, waits)| *waits);
+        self.waiting.extend(waiting.map(|(id, _)| *id));
+        unlinked.into_iter().map(|(id, _)| id).collect()
     }
 
     /// Gives the lane to open a channel for: one of a page that `needs` one, whose miners have no work, else the one
     /// that has waited longest.
     pub(crate) fn without_link(&self, needs: impl Fn(Page) -> bool) -> Option<LaneId> {
-        let waits = |lane: &Lane| lane.link.is_none() && !lane.members.is_empty();
-        let lanes = || self.iter().filter(|(_, lane)| waits(lane));
-        let paged = lanes().find(|(_, lane)| lane.page().is_some_and(&needs));
-        let next = paged.or_else(|| lanes().find(|(_, lane)| lane.page().is_none()));
-        next.map(|(id, _)| id)
+        let pages = Page::all().filter(|page| needs(*page));
+        let mut pages = pages.filter_map(|page| Some(self.of_page(page)?.0));
+        let next = pages.find(|id| self.waiting.contains(id));
+        next.or_else(|| {
+            let mut waiting = self.waiting.iter().copied();
+            waiting.find(|id| !self.is_page(*id))
+        })
     }
 
-    /// Removes a lane that no miner has come back to and that is not to be `kept`; gives its connection.
+    /// Removes the lanes that no miner has come back to and that are not to be `kept`; gives the connection of each.
     pub(crate) fn take_deserted(
         &mut self,
         now: Instant,
         kept: impl Fn(&Lane) -> bool,
-    ) -> Option<Option<UpstreamId>> {
+    ) -> Vec<Option<UpstreamId>> {
         let deserted = |lane: &Lane| {
             let since = lane.empty_since;
             since.is_some_and(|since| now.saturating_duration_since(since) >= LINGER)
         };
-        let deserted = |(id, lane)| (deserted(lane) && !kept(lane)).then_some(id);
-        let id = self.iter().find_map(deserted)?;
-        let lane = self.by_id.remove(&id)?;
-        self.by_owner.remove(&lane.owner);
-        Some(lane.link)
+        let deserted = self
+            .by_id
+            .extract_if(.., |_, lane| deserted(lane) && !kept(lane));
+        let by_owner = &mut self.by_owner;
+        let links = deserted.map(|(_, lane)| {
+            by_owner.remove(&lane.owner);
+            lane.link
+        });
+        links.collect()
     }
 }

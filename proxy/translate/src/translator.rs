@@ -259,10 +259,11 @@ impl Translator {
     }
 
     /// Takes the body's word that an upstream is connected and has proved its authority key.
-    pub fn handle_upstream_connected(&mut self, now: Instant, upstream: UpstreamId) {
-        if let Some(upstream) = self.upstreams.get_mut(upstream) {
+    pub fn handle_upstream_connected(&mut self, now: Instant, id: UpstreamId) {
+        if let Some(upstream) = self.upstreams.get_mut(id) {
             upstream.handle_connected(now, &mut self.outputs);
         }
+        self.upstreams.settle(id);
     }
 
     /// Takes the body's word that an upstream's connection ended or could not be made; `words` say why. A connection
@@ -271,8 +272,12 @@ impl Translator {
         if let Some(upstream) = self.upstreams.get_mut(id) {
             upstream.handle_lost(now, words, &mut self.outputs);
         }
+        self.upstreams.settle(id);
         match self.upstreams.lane(id) {
-            Some(_) => self.handle_own_timeout(now),
+            Some(lane) => {
+                self.check_own_channel(now, lane);
+                self.handle_own_timeout(now);
+            }
             None => self.choose_upstream(now),
         }
     }
@@ -288,6 +293,7 @@ impl Translator {
             return;
         };
         let news = upstream.handle_message(now, message, demand, &mut self.outputs);
+        self.upstreams.settle(id);
         if let Some(lane) = lane {
             return self.take_own_news(now, (lane, id), news);
         }
@@ -304,7 +310,8 @@ impl Translator {
         self.upstreams
             .handle_timeout(now, demand, &mut self.outputs);
         self.keep_alive(now);
-        if now >= self.next_tick {
+        let looks = now >= self.next_tick;
+        if looks {
             self.next_tick = now + oversight::TICK;
             self.look_over_miners(now);
         }
@@ -312,6 +319,9 @@ impl Translator {
         // After the look, which lets channels retire: then it is another's turn to be opened.
         self.handle_own_timeout(now);
         self.announce(now);
+        if looks {
+            self.announce_lanes(now);
+        }
     }
 
     /// Gives the next thing to do.
@@ -384,6 +394,7 @@ impl Translator {
         if self.miners.len() == 0 {
             self.look_over_miners(now);
             self.announce(now);
+            self.announce_lanes(now);
         }
         Some(miner)
     }

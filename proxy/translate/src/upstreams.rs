@@ -10,6 +10,7 @@
 //! One whose extranonce is too short for some miner (SV2 §5.3.5) takes the others' place only where none of them works.
 //! One that misses a block loses them to an upstream that does not, see `upstreams/lateness.rs`.
 
+mod agenda;
 mod lateness;
 mod own;
 
@@ -139,14 +140,19 @@ impl Upstreams {
         }
     }
 
-    /// Does what is due on the connections of lanes.
+    /// Does what is due on the connections of lanes; gives the lanes that it was about.
     pub(crate) fn handle_own_timeout(
         &mut self,
         now: Instant,
         demand: impl Fn(LaneId) -> Option<Demand>,
         outputs: &mut Outputs,
-    ) {
-        self.own.handle_timeout(now, demand, outputs);
+    ) -> Vec<LaneId> {
+        self.own.handle_timeout(now, demand, outputs)
+    }
+
+    /// Notes what an upstream waits for, to be called after something happened to it.
+    pub(crate) fn settle(&mut self, id: UpstreamId) {
+        self.own.settle(id);
     }
 
     /// Tells whose channel a connection is for; `None` where it is the farm's.
@@ -170,7 +176,7 @@ impl Upstreams {
     /// Lets the channels of lanes retire that are not at the active upstream.
     pub(crate) fn retire_own(&mut self, now: Instant) {
         if let Some(active) = self.active {
-            self.own.retire(now, |configured, _| configured != active);
+            self.own.retire(now, |configured| configured != active);
         }
     }
 
@@ -181,9 +187,7 @@ impl Upstreams {
 
     /// Lets the channel of a lane that nobody needs retire.
     pub(crate) fn desert(&mut self, now: Instant, id: UpstreamId) {
-        if let Some(deserted) = self.own.lane(id) {
-            self.own.retire(now, |_, lane| lane == deserted);
-        }
+        self.own.desert(now, id);
     }
 
     /// Tells every upstream of its lane's miners where that is due.
@@ -207,7 +211,7 @@ impl Upstreams {
             connections += 1;
             timeout
         });
-        let others = self.lateness_due().into_iter().chain(self.own.timeouts());
+        let others = self.lateness_due().into_iter().chain(self.own.timeout());
         timeouts.chain(others).min()
     }
 

@@ -117,7 +117,7 @@ pub(super) fn has_room(room: Room, page: Page) -> bool {
 
 /// Tells whether the upstream refuses a further channel.
 pub(super) fn is_refused(upstreams: &Upstreams, lane: &Lane) -> bool {
-    let link = lane.link.filter(|_| lane.page().is_some());
+    let link = lane.link().filter(|_| lane.page().is_some());
     let upstream = link.and_then(|link| upstreams.get(link));
     upstream.is_some_and(Upstream::refuses_channel)
 }

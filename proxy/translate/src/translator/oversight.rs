@@ -103,7 +103,6 @@ impl Translator {
     pub(super) fn announce(&mut self, now: Instant) {
         let demand = self.demand;
         self.upstreams.announce(now, demand, &mut self.outputs);
-        self.announce_lanes(now);
     }
 }
 

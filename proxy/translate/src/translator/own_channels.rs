@@ -75,14 +75,15 @@ impl Translator {
             return;
         };
         let link = self.upstreams.open_own(now, (id, &purpose), &self.config);
+        let Some(link) = link else {
+            return;
+        };
         let demand = self.demand_of_lane(id);
+        self.lanes.link(id, link);
         if let Some(lane) = self.lanes.get_mut(id) {
-            lane.link = link;
             lane.demand = demand;
         }
-        if link.is_some() {
-            self.own_timeout(now);
-        }
+        self.own_timeout(now);
     }
 
     /// Tells what a lane's channel at the active upstream is for.
@@ -110,10 +111,11 @@ impl Translator {
                 // The next one's turn.
                 self.open_own_channel(now);
             }
-            News::Opened => self.announce_lanes(now),
+            // What it was asked for with is young enough; the next look at all miners tells of changes.
+            News::Opened => {}
             News::Nothing if self.upstreams.get(id).is_some_and(Upstream::works) => {}
             News::Nothing => {
-                self.check_own_channels(now);
+                self.check_own_channel(now, lane);
                 self.open_own_channel(now);
             }
         }
@@ -122,15 +124,18 @@ impl Translator {
     /// Does what is due for the channels of lanes.
     pub(super) fn handle_own_timeout(&mut self, now: Instant) {
         self.own_timeout(now);
-        self.check_own_channels(now);
         self.open_own_channel(now);
     }
 
     fn own_timeout(&mut self, now: Instant) {
         let lanes = &self.lanes;
         let demand = |lane| Some(lanes.get(lane)?.demand);
-        self.upstreams
+        let lanes = self
+            .upstreams
             .handle_own_timeout(now, demand, &mut self.outputs);
+        for lane in lanes {
+            self.check_own_channel(now, lane);
+        }
     }
 
     /// Tells the upstreams of lanes what their miners do, where that is due.
@@ -138,6 +143,10 @@ impl Translator {
         let lanes = &self.lanes;
         let demand = |lane| Some(lanes.get(lane)?.demand);
         self.upstreams.announce_own(now, demand, &mut self.outputs);
+        let lanes: Vec<_> = self.lanes.iter().map(|(id, _)| id).collect();
+        for lane in lanes {
+            self.check_own_channel(now, lane);
+        }
     }
 
     /// Hands a job of a lane's own channel to its miners.
@@ -145,7 +154,7 @@ impl Translator {
         let Some(lane) = self.lanes.get_mut(id) else {
             return;
         };
-        if lane.link != Some(job.connection.upstream) {
+        if lane.link() != Some(job.connection.upstream) {
             // It retires; its miners are elsewhere.
             return;
         }
@@ -219,20 +228,17 @@ impl Translator {
         count
     }
 
-    /// Gives the miners of lanes whose channel is gone the farm's work.
-    pub(super) fn check_own_channels(&mut self, now: Instant) {
+    /// Gives the miners of a lane the farm's work, where their channel is gone.
+    pub(super) fn check_own_channel(&mut self, now: Instant, id: LaneId) {
         let upstreams = &self.upstreams;
         let works = |link: UpstreamId| upstreams.get(link).is_some_and(|it| it.works());
-        let lost = self
-            .lanes
-            .iter()
-            .filter(|(_, lane)| lane.serves && !lane.link.is_some_and(works));
-        let lost: Vec<_> = lost.map(|(id, _)| id).collect();
+        let lane = self.lanes.get(id).filter(|lane| lane.serves);
+        if lane.is_none_or(|lane| lane.link().is_some_and(works)) {
+            return;
+        }
         let room = self.farms_room();
-        for id in lost {
-            for miner in self.leave_own_work(now, id, room) {
-                self.deliver_first(now, miner);
-            }
+        for miner in self.leave_own_work(now, id, room) {
+            self.deliver_first(now, miner);
         }
     }
 
@@ -242,11 +248,7 @@ impl Translator {
         self.upstreams.retire_own(now);
         let upstreams = &self.upstreams;
         let elsewhere = |link: UpstreamId| !upstreams.is_own_at_active(link);
-        let left = self.lanes.iter_mut().filter_map(|(id, lane)| {
-            lane.link.take_if(|link| elsewhere(*link))?;
-            Some(id)
-        });
-        let mut left: Vec<_> = left.collect();
+        let mut left = self.lanes.unlink(elsewhere);
         // Who waited for a further channel may not need one any more.
         let waits = |lane: &Lane| lane.page().is_some() && !lane.serves;
         left.extend(
@@ -288,17 +290,12 @@ impl Translator {
 
     /// Ends what nobody needs any more, and keeps miners of lanes from giving up over a silence.
     pub(super) fn look_over_lanes(&mut self, now: Instant) {
-        let mut freed = false;
-        while let Some(link) = self
-            .lanes
-            .take_deserted(now, |lane| is_refused(&self.upstreams, lane))
-        {
-            freed = true;
-            if let Some(link) = link {
+        let kept = |lane: &Lane| is_refused(&self.upstreams, lane);
+        let deserted = self.lanes.take_deserted(now, kept);
+        if !deserted.is_empty() {
+            for link in deserted.into_iter().flatten() {
                 self.upstreams.desert(now, link);
             }
-        }
-        if freed {
             self.join_late(now);
         }
         let lanes: Vec<_> = self.lanes.iter().map(|(id, _)| id).collect();

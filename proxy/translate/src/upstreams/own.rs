@@ -4,8 +4,10 @@
 //! the farm's work meanwhile, and a pool that has just come back is not stormed. When the farm moves to another
 //! upstream they retire: closed a while later, so that late shares still reach them.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use super::agenda::{Agenda, Entry};
 use crate::config::{Config, UpstreamConfig};
 use crate::lane::LaneId;
 use crate::layout::Page;
@@ -38,11 +40,28 @@ struct Own {
     retires: Option<Instant>,
 }
 
+impl Own {
+    /// Tells what it waits for.
+    fn entry(&self) -> Entry {
+        let timeout = self.upstream.timeout();
+        match self.retires {
+            // One that was lost is of no use any more.
+            Some(at) if self.upstream.is_waiting() => Entry::Other(at - RETIREMENT),
+            Some(at) => Entry::Other(at),
+            None if self.upstream.is_waiting() => timeout.map_or(Entry::Nothing, Entry::Dial),
+            None if self.upstream.is_opening() => Entry::Opening(timeout),
+            None => timeout.map_or(Entry::Nothing, Entry::Other),
+        }
+    }
+}
+
 /// All of them, at places behind those of the configured upstreams.
 #[derive(Debug)]
 pub(super) struct OwnChannels {
     first: usize,
     places: Vec<Option<Own>>,
+    free: BTreeSet<usize>,
+    agenda: Agenda,
     made: u64,
     seed: u64,
     /// What those that have ended did, by configured upstream.
@@ -55,6 +74,8 @@ impl OwnChannels {
         Self {
             first: config.upstreams.len(),
             places: Vec::new(),
+            free: BTreeSet::new(),
+            agenda: Agenda::default(),
             made: 0,
             seed,
             ended: ended.map(|_| UpstreamStatistics::default()).collect(),
@@ -86,8 +107,20 @@ impl OwnChannels {
 
     /// Tells whether a channel is being opened.
     pub(super) fn is_opening(&self) -> bool {
-        let mut all = self.places.iter().flatten();
-        all.any(|own| own.retires.is_none() && own.upstream.is_opening())
+        self.agenda.is_opening()
+    }
+
+    /// Notes what a connection waits for, after something happened to it.
+    pub(super) fn settle(&mut self, id: UpstreamId) {
+        if let Some(place) = id.0.checked_sub(self.first) {
+            self.settle_place(place);
+        }
+    }
+
+    fn settle_place(&mut self, place: usize) {
+        let own = self.places.get(place).and_then(Option::as_ref);
+        self.agenda
+            .enter(place, own.map(Own::entry).unwrap_or_default());
     }
 
     /// Makes a connection for a lane, to be dialled at the next timeout.
@@ -98,8 +131,7 @@ impl OwnChannels {
         (lane, purpose): (LaneId, &Purpose),
         all: &Config,
     ) -> UpstreamId {
-        let free = self.places.iter().position(Option::is_none);
-        let place = free.unwrap_or(self.places.len());
+        let place = self.free.pop_first().unwrap_or(self.places.len());
         let id = UpstreamId(self.first + place);
         self.made += 1;
         let (configured, place_of) = configured;
@@ -135,73 +167,99 @@ impl OwnChannels {
             Some(free) => *free = own,
             None => self.places.push(own),
         }
+        self.settle_place(place);
         id
     }
 
-    /// Sends those into retirement that `leave` says so of, by their configured upstream and lane.
-    pub(super) fn retire(&mut self, now: Instant, leave: impl Fn(UpstreamId, LaneId) -> bool) {
-        for own in self.places.iter_mut().flatten() {
-            if own.retires.is_none() && leave(own.configured, own.lane) {
-                own.retires = Some(now + RETIREMENT);
+    /// Sends those into retirement that `leave` says so of, by their configured upstream.
+    pub(super) fn retire(&mut self, now: Instant, leave: impl Fn(UpstreamId) -> bool) {
+        for place in 0..self.places.len() {
+            let own = self.places.get(place).and_then(Option::as_ref);
+            if own.is_some_and(|own| leave(own.configured)) {
+                self.retire_place(now, place);
             }
         }
     }
 
-    /// Ends those whose time has come, or all.
-    pub(super) fn end(&mut self, due: impl Fn(Instant) -> bool, outputs: &mut Outputs) {
-        for place in &mut self.places {
-            let is_due = |own: &mut Own| {
-                let lost = own.upstream.is_waiting();
-                own.retires.is_some_and(|at| lost || due(at))
-            };
-            let Some(mut own) = place.take_if(is_due) else {
-                continue;
-            };
-            own.upstream.stop(Fault::NotNeeded, outputs);
-            if let Some(ended) = self.ended.get_mut(own.configured.0) {
-                ended.add(&own.upstream.statistics);
-            }
+    /// Sends one into retirement.
+    pub(super) fn desert(&mut self, now: Instant, id: UpstreamId) {
+        if let Some(place) = id.0.checked_sub(self.first) {
+            self.retire_place(now, place);
         }
+    }
+
+    fn retire_place(&mut self, now: Instant, place: usize) {
+        if let Some(own) = self.places.get_mut(place).and_then(Option::as_mut) {
+            own.retires.get_or_insert(now + RETIREMENT);
+            self.settle_place(place);
+        }
+    }
+
+    /// Ends one that retired.
+    fn end(&mut self, place: usize, outputs: &mut Outputs) {
+        let Some(mut own) = self.places.get_mut(place).and_then(Option::take) else {
+            return;
+        };
+        own.upstream.stop(Fault::NotNeeded, outputs);
+        if let Some(ended) = self.ended.get_mut(own.configured.0) {
+            ended.add(&own.upstream.statistics);
+        }
+        self.free.insert(place);
+        self.settle_place(place);
     }
 
     /// Ends all of them: the proxy stops.
     pub(super) fn stop(&mut self, outputs: &mut Outputs) {
-        for own in self.places.iter_mut().flatten() {
-            own.upstream.stop(Fault::Stopping, outputs);
+        for place in 0..self.places.len() {
+            if let Some(own) = self.places.get_mut(place).and_then(Option::as_mut) {
+                own.upstream.stop(Fault::Stopping, outputs);
+                own.retires = None;
+            }
+            self.settle_place(place);
         }
     }
 
-    /// Does what is due.
+    /// Does what is due; gives the lanes whose connections that was about.
     pub(super) fn handle_timeout(
         &mut self,
         now: Instant,
         demand: impl Fn(LaneId) -> Option<Demand>,
         outputs: &mut Outputs,
-    ) {
-        self.end(|at| at <= now, outputs);
-        // Those that wait go last: one that is being opened may give up now, and then it is another's turn.
-        for waits in [false, true] {
-            let mut opening = self.is_opening();
-            let all = self.places.iter_mut().flatten();
-            let all = all.filter(|own| own.retires.is_none());
-            for own in all.filter(|own| own.upstream.is_waiting() == waits) {
-                let Some(demand) = demand(own.lane).filter(|_| !(waits && opening)) else {
-                    continue;
-                };
-                own.upstream.handle_timeout(now, demand, outputs);
-                opening |= own.upstream.is_opening();
-            }
+    ) -> Vec<LaneId> {
+        let mut lanes = Vec::new();
+        for place in self.agenda.due(now) {
+            lanes.extend(self.attend_to(now, place, &demand, outputs));
         }
+        // Those that wait go last: one that is being opened may have been given up, and then it is another's turn.
+        while let Some(place) = self.agenda.next_dial(now) {
+            lanes.extend(self.attend_to(now, place, &demand, outputs));
+        }
+        lanes
+    }
+
+    fn attend_to(
+        &mut self,
+        now: Instant,
+        place: usize,
+        demand: impl Fn(LaneId) -> Option<Demand>,
+        outputs: &mut Outputs,
+    ) -> Option<LaneId> {
+        let own = self.places.get_mut(place)?.as_mut()?;
+        let lane = own.lane;
+        match demand(lane).filter(|_| own.retires.is_none()) {
+            Some(demand) => {
+                own.upstream.handle_timeout(now, demand, outputs);
+                own.upstream.announce(now, demand, outputs);
+                self.settle_place(place);
+            }
+            None => self.end(place, outputs),
+        }
+        Some(lane)
     }
 
     /// Tells when [`handle_timeout`](Self::handle_timeout) has something to do.
-    pub(super) fn timeouts(&self) -> impl Iterator<Item = Instant> {
-        let opening = self.is_opening();
-        self.places.iter().flatten().filter_map(move |own| {
-            let held = own.upstream.is_waiting() && opening;
-            let timeout = || own.upstream.timeout().filter(|_| !held);
-            own.retires.or_else(timeout)
-        })
+    pub(super) fn timeout(&self) -> Option<Instant> {
+        self.agenda.first()
     }
 
     /// Tells each of its miners where that is due.
@@ -211,9 +269,14 @@ impl OwnChannels {
         demand: impl Fn(LaneId) -> Option<Demand>,
         outputs: &mut Outputs,
     ) {
-        for own in self.places.iter_mut().flatten() {
-            if let Some(demand) = demand(own.lane).filter(|_| own.retires.is_none()) {
+        for place in 0..self.places.len() {
+            let own = self.places.get_mut(place).and_then(Option::as_mut);
+            let Some(own) = own.filter(|own| own.retires.is_none()) else {
+                continue;
+            };
+            if let Some(demand) = demand(own.lane) {
                 own.upstream.announce(now, demand, outputs);
+                self.settle_place(place);
             }
         }
     }
