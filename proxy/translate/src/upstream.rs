@@ -179,6 +179,11 @@ impl Upstream {
         self.page = page;
     }
 
+    /// Tells whether its channel is a further one of the farm's.
+    pub(crate) fn is_further(&self) -> bool {
+        self.page != Page::FIRST
+    }
+
     /// Tells whether the server refused a channel, or a useful one, and has opened none since.
     pub(crate) fn refuses_channel(&self) -> bool {
         self.refuses_channel

@@ -147,7 +147,9 @@ impl Upstreams {
         demand: impl Fn(LaneId) -> Option<Demand>,
         outputs: &mut Outputs,
     ) -> Vec<LaneId> {
-        self.own.handle_timeout(now, demand, outputs)
+        let mut lanes = self.own.handle_timeout(now, demand, outputs);
+        lanes.extend(self.judge_own_lateness(now, outputs));
+        lanes
     }
 
     /// Notes what an upstream waits for, to be called after something happened to it.
@@ -211,8 +213,12 @@ impl Upstreams {
             connections += 1;
             timeout
         });
-        let others = self.lateness_due().into_iter().chain(self.own.timeout());
-        timeouts.chain(others).min()
+        let others = [
+            self.lateness_due(),
+            self.own_lateness_due(),
+            self.own.timeout(),
+        ];
+        timeouts.chain(others.into_iter().flatten()).min()
     }
 
     /// Tells every upstream of the farm where that is due.

@@ -158,6 +158,11 @@ impl Translator {
             // It retires; its miners are elsewhere.
             return;
         }
+        let own = self.upstreams.get(job.connection.upstream);
+        if own.is_some_and(Upstream::is_late) {
+            // The farm's jobs are for the newer block.
+            return;
+        }
         let begins = !std::mem::replace(&mut lane.serves, true);
         let before = lane.works.newest().map(|work| &work.job);
         let clean_jobs = begins
@@ -228,10 +233,13 @@ impl Translator {
         count
     }
 
-    /// Gives the miners of a lane the farm's work, where their channel is gone.
+    /// Gives the miners of a lane the farm's work, where their channel is gone or late.
     pub(super) fn check_own_channel(&mut self, now: Instant, id: LaneId) {
         let upstreams = &self.upstreams;
-        let works = |link: UpstreamId| upstreams.get(link).is_some_and(|it| it.works());
+        let works = |link: UpstreamId| {
+            let link = upstreams.get(link);
+            link.is_some_and(|link| link.works() && !link.is_late())
+        };
         let lane = self.lanes.get(id).filter(|lane| lane.serves);
         if lane.is_none_or(|lane| lane.link().is_some_and(works)) {
             return;

@@ -4,7 +4,12 @@
 //! nbits, and where these are the nbits of the upstream that is said to be late. Even so an old block of the same
 //! difficulty period would pass. So the word of an upstream counts only while its block before was that of the other:
 //! who was never confirmed has no vote. And when the late one moves on, to any other block than the one it was said to
-//! have missed, the word was wrong as far as anyone can tell and the vote is gone for a day of blocks.
+//! have missed, and no other upstream was there, the word was wrong as far as anyone can tell. That happens to an honest
+//! one too, where the late one goes on by two blocks at once; so the vote is gone, for a day of blocks, with the second
+//! such word.
+//!
+//! A channel of an account or a miner is measured against the farm's channel at the same upstream, whose word nobody
+//! doubts: while it is late its miners work on that one.
 
 use std::time::{Duration, Instant};
 
@@ -12,45 +17,76 @@ use sv2::bitcoin::BlockHash;
 
 use super::Upstreams;
 use crate::event::Event;
+use crate::lane::LaneId;
 use crate::output::Output;
-use crate::upstream::{Outputs, Tidings, UpstreamId};
+use crate::upstream::{Channel, Outputs, Tidings, UpstreamId};
 
-/// Blocks that an upstream must agree on before its word counts again: a day of them.
+/// Blocks that an upstream must agree on before its wrong words are forgotten: a day of them.
 const PROBATION: u32 = 144;
+
+/// Wrong words that cost an upstream its vote.
+const MAX_WRONG_WORDS: u32 = 2;
+
+/// How good the word of an upstream is.
+#[derive(Debug, Clone, Default)]
+struct Credit {
+    wrong_words: u32,
+    /// The last block that it announced wrongly.
+    wrong: Option<BlockHash>,
+    /// Blocks to agree on before they are forgotten.
+    probation: u32,
+    /// The last block that it agreed on.
+    agreed: Option<BlockHash>,
+}
 
 /// Which upstreams have a vote on who is late.
 #[derive(Debug)]
 pub(super) struct Votes {
     /// How long another upstream may take to a block that one has announced.
     grace: Duration,
-    /// For each upstream, blocks to agree on before it has a vote.
-    probation: Vec<u32>,
+    /// That of each upstream.
+    credits: Vec<Credit>,
+    /// The last block that channels of accounts or miners were measured by.
+    measured: Option<BlockHash>,
 }
 
 impl Votes {
     pub(super) fn new(grace: Duration, upstreams: usize) -> Self {
         Self {
             grace,
-            probation: vec![0; upstreams],
+            credits: vec![Credit::default(); upstreams],
+            measured: None,
         }
     }
 
     fn has(&self, id: UpstreamId) -> bool {
-        self.probation.get(id.0).is_some_and(|blocks| *blocks == 0)
+        let credit = self.credits.get(id.0);
+        credit.is_some_and(|credit| credit.wrong_words < MAX_WRONG_WORDS)
     }
 
-    /// Takes the vote away; tells whether there was one.
-    fn revoke(&mut self, id: UpstreamId) -> bool {
+    /// Counts a wrong word, once for however many it called late; tells whether that is news.
+    fn count_wrong(&mut self, id: UpstreamId, block: BlockHash) -> bool {
         let had = self.has(id);
-        if let Some(blocks) = self.probation.get_mut(id.0) {
-            *blocks = PROBATION;
-        }
+        let credit = self.credits.get_mut(id.0);
+        let Some(credit) = credit.filter(|credit| credit.wrong != Some(block)) else {
+            return false;
+        };
+        credit.wrong = Some(block);
+        credit.wrong_words += 1;
+        credit.probation = PROBATION;
         had
     }
 
-    fn count_agreement(&mut self, id: UpstreamId) {
-        if let Some(blocks) = self.probation.get_mut(id.0) {
-            *blocks = blocks.saturating_sub(1);
+    /// Counts a block that an upstream is on together with another, once.
+    fn count_agreement(&mut self, id: UpstreamId, block: BlockHash) {
+        let credit = self.credits.get_mut(id.0);
+        let Some(credit) = credit.filter(|credit| credit.agreed != Some(block)) else {
+            return;
+        };
+        credit.agreed = Some(block);
+        credit.probation = credit.probation.saturating_sub(1);
+        if credit.probation == 0 {
+            credit.wrong_words = 0;
         }
     }
 }
@@ -117,22 +153,88 @@ impl Upstreams {
             if agreeing.len() > 1 {
                 agreeing
                     .iter()
-                    .for_each(|id| self.votes.count_agreement(*id));
+                    .for_each(|id| self.votes.count_agreement(*id, block));
             }
             let wrong = accuser.filter(|(_, announced)| *announced != block);
-            if let Some((id, announced)) = wrong
-                && self.votes.revoke(id)
-                && let Some(upstream) = self.get(id)
-            {
-                outputs.push_back(Output::Event(Event::UpstreamRemark {
-                    upstream: upstream.name().to_owned(),
-                    remark: format!(
-                        "announced block {announced}, which nobody confirmed: \
-                         its word on late blocks counts no more"
-                    ),
-                }));
+            let wrong = wrong.filter(|(id, announced)| !self.is_confirmed(*id, *announced));
+            if let Some((id, announced)) = wrong {
+                self.tell_of_wrong_word(id, announced, outputs);
             }
         }
+    }
+
+    /// Tells whether another upstream is or was on a block that one announced.
+    fn is_confirmed(&self, by: UpstreamId, block: BlockHash) -> bool {
+        let mut others = self.all.iter().filter(|other| other.id() != by);
+        others.any(|other| {
+            let channel = other.channel();
+            let is_on = |channel: &Channel| channel.tip().is_some_and(|tip| tip.prev_hash == block);
+            channel.is_some_and(|channel| is_on(channel) || channel.has_left(block))
+        })
+    }
+
+    fn tell_of_wrong_word(&mut self, id: UpstreamId, announced: BlockHash, outputs: &mut Outputs) {
+        if !self.votes.count_wrong(id, announced) {
+            return;
+        }
+        let consequence = match self.votes.has(id) {
+            true => "its word on late blocks counts once more",
+            false => "its word on late blocks counts no more",
+        };
+        if let Some(upstream) = self.get(id) {
+            outputs.push_back(Output::Event(Event::UpstreamRemark {
+                upstream: upstream.name().to_owned(),
+                remark: format!(
+                    "announced block {announced}, which nobody confirmed: {consequence}"
+                ),
+            }));
+        }
+    }
+
+    /// Tells when the channels of accounts or miners at the active upstream are to be measured by its block.
+    pub(super) fn own_lateness_due(&self) -> Option<Instant> {
+        let channel = self.get(self.active?)?.channel()?;
+        let block = channel.tip()?.prev_hash;
+        let waits = self.votes.measured != Some(block) && !self.own.is_empty();
+        waits.then(|| channel.tip_since() + self.votes.grace)
+    }
+
+    /// Finds out which channels of accounts or miners miss a block that the farm's has; gives their lanes.
+    pub(super) fn judge_own_lateness(
+        &mut self,
+        now: Instant,
+        outputs: &mut Outputs,
+    ) -> Vec<LaneId> {
+        let is_due = self.own_lateness_due().is_some_and(|due| due <= now);
+        let Some(active) = self.active.filter(|_| is_due) else {
+            return Vec::new();
+        };
+        let farms = self.all.get(active.0);
+        let Some((farms, channel)) = farms.and_then(|farms| Some((farms, farms.channel()?))) else {
+            return Vec::new();
+        };
+        let Some(tip) = channel.tip() else {
+            return Vec::new();
+        };
+        self.votes.measured = Some(tip.prev_hash);
+        let mut lanes = Vec::new();
+        for (own, lane) in self.own.at(active) {
+            let before = own.channel().and_then(|own| own.tip());
+            let misses = before.is_some_and(|before| channel.has_left(before.prev_hash));
+            // Miners with slots that the farm's channel has no room for have no better work.
+            if !misses || own.is_further() || own.is_late() {
+                continue;
+            }
+            own.mark_late(active, tip.prev_hash);
+            lanes.push(lane);
+            outputs.push_back(Output::Event(Event::UpstreamLate {
+                upstream: own.name().to_owned(),
+                other: farms.name().to_owned(),
+                block: tip.prev_hash,
+                is_active: true,
+            }));
+        }
+        lanes
     }
 
     /// Gives every word that counts against an upstream that is not known to be late yet.

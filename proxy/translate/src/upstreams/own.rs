@@ -95,6 +95,20 @@ impl OwnChannels {
         place.as_mut().map(|own| &mut own.upstream)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.places.len() == self.free.len()
+    }
+
+    /// Gives those at a configured upstream that do not retire, with their lanes.
+    pub(super) fn at(
+        &mut self,
+        configured: UpstreamId,
+    ) -> impl Iterator<Item = (&mut Upstream, LaneId)> {
+        let all = self.places.iter_mut().flatten();
+        let there = all.filter(move |own| own.configured == configured && own.retires.is_none());
+        there.map(|own| (&mut own.upstream, own.lane))
+    }
+
     /// Tells whose channel a connection is for.
     pub(super) fn lane(&self, id: UpstreamId) -> Option<LaneId> {
         self.own(id).map(|own| own.lane)

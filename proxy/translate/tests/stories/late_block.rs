@@ -154,20 +154,20 @@ fn two_blocks_at_the_same_height_make_nobody_late() {
 }
 
 #[test]
-fn a_word_that_nobody_confirms_is_the_last_one_for_a_day_of_blocks() {
+fn the_second_word_that_nobody_confirms_is_the_last_one_for_a_day_of_blocks() {
     let (mut bench, rig) = Bench::with_backup();
-    // An old block of the same difficulty period, say.
-    bench.deal_block(1, 99);
-    bench.wait(11.0);
-    assert_eq!(works_for(&bench, rig), 1, "this once");
-    bench.deal_block(0, 3);
-    assert!(has_logged(
-        &bench,
-        "which nobody confirmed: its word on late blocks counts no more"
-    ));
-    bench.deal_block(1, 3);
-    bench.wait(61.0);
-    assert_eq!(works_for(&bench, rig), 0);
+    // Old blocks of the same difficulty period, say.
+    for (old, new, more) in [(99, 3, "once more"), (97, 4, "no more")] {
+        bench.deal_block(1, old);
+        bench.wait(11.0);
+        assert_eq!(works_for(&bench, rig), 1, "twice");
+        bench.deal_block(0, new);
+        let words = format!("which nobody confirmed: its word on late blocks counts {more}");
+        assert!(has_logged(&bench, &words));
+        bench.deal_block(1, new);
+        bench.wait(61.0);
+        assert_eq!(works_for(&bench, rig), 0);
+    }
     bench.deal_block(1, 98);
     bench.wait(60.0);
     assert_eq!(works_for(&bench, rig), 0, "not again");
@@ -179,6 +179,84 @@ fn a_word_that_nobody_confirms_is_the_last_one_for_a_day_of_blocks() {
     bench.deal_block(1, 400);
     bench.wait(11.0);
     assert_eq!(works_for(&bench, rig), 1, "a day of blocks later");
+}
+
+#[test]
+fn a_standby_keeps_its_vote_where_the_late_one_goes_on_by_two_blocks_at_once() {
+    let (mut bench, rig) = Bench::with_backup();
+    bench.deal_block(1, 2);
+    bench.wait(60.0);
+    bench.deal_block(1, 3);
+    bench.deal_block(0, 3);
+    bench.wait(61.0);
+    assert_eq!(works_for(&bench, rig), 0);
+    bench.deal_block(1, 4);
+    bench.wait(11.0);
+    assert_eq!(works_for(&bench, rig), 1, "its word counts");
+}
+
+/// Three upstreams at work, and a miner.
+fn three() -> (Bench, usize) {
+    let names = ["one", "two", "three"];
+    let mut bench = Bench::new(Config {
+        upstreams: (0..)
+            .zip(names)
+            .map(|(n, name)| upstream(name, n))
+            .collect(),
+        ..config()
+    });
+    bench.wait(2.1);
+    for pool in [0, 1, 2] {
+        bench.open(pool);
+        bench.deal_block(pool, 1);
+    }
+    let rig = bench.start_miner("farm.rig");
+    (bench, rig)
+}
+
+#[test]
+fn a_word_that_a_third_upstream_confirms_is_not_wrong() {
+    let (mut bench, rig) = three();
+    for block in [2, 4, 6] {
+        bench.deal_block(1, block);
+        bench.deal_block(2, block);
+        bench.wait(11.0);
+        assert_eq!(works_for(&bench, rig), 1, "block {block}");
+        for pool in [1, 2, 0] {
+            bench.deal_block(pool, block + 1);
+        }
+        bench.wait(61.0);
+        assert_eq!(works_for(&bench, rig), 0);
+    }
+    assert!(!has_logged(&bench, "nobody confirmed"));
+}
+
+#[test]
+fn a_block_that_three_agree_on_is_counted_once() {
+    let (mut bench, rig) = three();
+    for (old, new) in [(99, 3), (97, 4)] {
+        bench.deal_block(1, old);
+        bench.wait(11.0);
+        assert_eq!(
+            works_for(&bench, rig),
+            1,
+            "a word that calls two late is one"
+        );
+        bench.deal_block(0, new);
+        bench.deal_block(1, new);
+        bench.deal_block(2, new);
+        bench.wait(61.0);
+    }
+    // Nearly a day, in which each block is news three times.
+    for block in 200..300 {
+        for pool in [0, 1, 2] {
+            bench.deal_block(pool, block);
+        }
+        bench.wait(1.0);
+    }
+    bench.deal_block(1, 400);
+    bench.wait(11.0);
+    assert_eq!(works_for(&bench, rig), 0, "too early");
 }
 
 #[test]

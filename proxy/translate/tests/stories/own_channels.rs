@@ -440,6 +440,33 @@ fn an_own_channel_without_room_for_its_miners_is_left_to_those_that_fit() {
 }
 
 #[test]
+fn miners_of_a_channel_that_misses_a_block_work_on_the_farms_until_it_has_it() {
+    let mut bench = per_user();
+    let alice = bench.start_miner("alice.rig");
+    let bob = bench.start_miner("bob.rig");
+    serve(&mut bench, 1);
+    serve(&mut bench, 2);
+    bench.wait(20.0);
+    bench.deal_block(0, 2);
+    bench.deal_block(2, 2);
+    bench.wait(9.9);
+    assert_eq!(works_for(&bench, alice), 1, "a moment of grace");
+    bench.wait(0.2);
+    assert_eq!((works_for(&bench, alice), works_for(&bench, bob)), (0, 2));
+    let words = "primary/alice: is late with block ";
+    let log = bench.log();
+    assert!(log.iter().any(|line| line.starts_with(words)), "{log:?}");
+    bench.deal_job(1, 3);
+    assert_eq!(works_for(&bench, alice), 0, "a job for the old block");
+    assert!(submit_as(&mut bench, alice, "alice.rig").contains("true"));
+    assert_eq!(shares(&mut bench, 0), 1);
+    bench.deal_block(1, 4);
+    assert_eq!(works_for(&bench, alice), 1);
+    bench.wait(60.0);
+    assert_eq!(works_for(&bench, alice), 1);
+}
+
+#[test]
 fn who_found_no_room_gets_a_channel_as_soon_as_there_is_some() {
     let mut bench = Bench::with_work(Config {
         channel: ChannelMode::PerUser,
