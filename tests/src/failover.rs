@@ -147,12 +147,9 @@ impl Trial {
         let happened = stage.happen(event, self.outage);
         let switch = stage.wait_for_switch(happened, self.miners);
         let before = stage.credit();
-        let began = Instant::now();
         std::thread::sleep(self.window);
         let credit = stage.credit();
-        let hashes =
-            self.hashrate() * began.elapsed().as_secs_f64() + credit.minerd - before.minerd;
-        let credited = (credit.backup - before.backup) / hashes;
+        let credited = (credit.backup - before.backup) / (credit.hashes - before.hashes);
         let returned = (event == Event::Restarted).then(|| stage.wait_for_return(switch));
         let minerd = stage.minerd.take().map(Minerd::end);
         let lost = minerd.as_ref().map_or(0, |minerd| minerd.connections_lost);
@@ -178,12 +175,6 @@ impl Trial {
             minerd_accepted: minerd.map(|minerd| minerd.accepted),
             returned,
         }
-    }
-
-    /// Hashes per second of the simulated miners.
-    fn hashrate(&self) -> f64 {
-        let shares_per_second = self.miners as f64 * self.shares_per_minute / 60.0;
-        shares_per_second * DIFFICULTY * HASHES_PER_DIFFICULTY
     }
 
     fn set_up(&self, event: Event, programs: &Programs) -> Stage {
@@ -275,9 +266,12 @@ impl Stage {
     fn credit(&self) -> Credit {
         let backup = self.backup.as_ref().map(Pool::stats).unwrap_or_default();
         let minerd = self.minerd.as_ref().map(Program::log);
+        let minerd = minerd.map_or(0.0, |log| Minerd::hashes(&log));
+        // Not what the rate lets expect: the shares of two hundred miners come by chance, a few percent more or fewer.
+        let due = self.farm.stats().shares_due as f64;
         Credit {
             backup: backup.hashes_accepted,
-            minerd: minerd.map_or(0.0, |log| Minerd::hashes(&log)),
+            hashes: minerd + due * DIFFICULTY * HASHES_PER_DIFFICULTY,
         }
     }
 }
@@ -309,8 +303,8 @@ fn unanswered(log: &str) -> u64 {
 struct Credit {
     /// That the second pool credited.
     backup: f64,
-    /// That minerd says it did.
-    minerd: f64,
+    /// That the miners did, or would have done with work.
+    hashes: f64,
 }
 
 /// What minerd told at its end.

@@ -237,6 +237,7 @@ impl Finder {
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
             }
             if let Some(number) = self.schedule.pop(began.elapsed()) {
+                add(&self.counters.due, 1);
                 self.find(number);
             }
         }
@@ -332,8 +333,13 @@ impl Schedule {
         let per_minute = config.shares_per_minute.max(1.0 / 525_600.0);
         let interval = Duration::from_secs_f64(60.0 / per_minute);
         let mut random = Random::new(config.seed);
+        // However long ago a Poisson process began, the next arrival is as far away.
+        let mut first = || match config.arrivals {
+            ShareArrivals::Poisson => random.exponential(interval),
+            ShareArrivals::Fixed => interval.mul_f64(random.fraction()),
+        };
         let due = (0..miners)
-            .map(|number| Reverse((interval.mul_f64(random.fraction()), number)))
+            .map(|number| Reverse((first(), number)))
             .collect();
         Self {
             due,
@@ -395,6 +401,22 @@ mod tests {
             "{random:?}"
         );
         assert_eq!(random, counts(schedule(ShareArrivals::Poisson)));
+    }
+
+    #[test]
+    fn shares_come_at_their_rate_from_the_first_moment() {
+        for arrivals in [ShareArrivals::Fixed, ShareArrivals::Poisson] {
+            let config = FarmConfig {
+                arrivals,
+                ..FarmConfig::new("", 10_000)
+            };
+            let mut schedule = Schedule::new(&config, 10_000);
+            let mut due = 0;
+            while schedule.pop(Duration::from_secs(5)).is_some() {
+                due += 1;
+            }
+            assert!((9_500..=10_500).contains(&due), "{due} in one interval");
+        }
     }
 
     #[test]

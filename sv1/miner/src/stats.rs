@@ -30,6 +30,7 @@ pub(crate) struct Counters {
     pub(crate) submitted: AtomicU64,
     pub(crate) accepted: AtomicU64,
     pub(crate) given_up: AtomicU64,
+    pub(crate) due: AtomicU64,
     pub(crate) jobs: AtomicU64,
     pub(crate) clean_jobs: AtomicU64,
     unexcused: AtomicU64,
@@ -69,6 +70,7 @@ impl Counters {
             submitted: zero(),
             accepted: zero(),
             given_up: zero(),
+            due: zero(),
             jobs: zero(),
             clean_jobs: zero(),
             unexcused: zero(),
@@ -149,6 +151,7 @@ impl Counters {
             shares_rejected: rejected,
             shares_rejected_unexcused: load(&self.unexcused),
             searches_given_up: load(&self.given_up),
+            shares_due: load(&self.due),
             jobs: load(&self.jobs),
             clean_jobs: load(&self.clean_jobs),
             difficulty: f64::from_bits(load(&self.difficulty)),
@@ -204,6 +207,8 @@ pub struct Stats {
     pub shares_rejected_unexcused: u64,
     /// Shares that a farm's miner was due to find and did not within the bound of a search.
     pub searches_given_up: u64,
+    /// Shares that the miners of a farm were due to find, whether they had work or not.
+    pub shares_due: u64,
     /// Jobs received.
     pub jobs: u64,
     /// Jobs received that voided all before them.
@@ -249,6 +254,7 @@ impl Stats {
             "shares_rejected": self.shares_rejected,
             "shares_rejected_unexcused": self.shares_rejected_unexcused,
             "searches_given_up": self.searches_given_up,
+            "shares_due": self.shares_due,
             "jobs": self.jobs,
             "clean_jobs": self.clean_jobs,
             "difficulty": self.difficulty,
