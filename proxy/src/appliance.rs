@@ -1,11 +1,11 @@
 //! The appliance: listeners and drivers made from a config, running in this process.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 use async_channel::Sender;
-use async_std::net::TcpListener;
+use async_io::Async;
 use sv2::bitcoin::{Difficulty, VersionMask};
 use translate::{DifficultyPolicy, ListenerConfig, ListenerId, Translator, UpstreamConfig};
 
@@ -79,7 +79,7 @@ impl Appliance {
             let address = listener.address;
             let error = |error| StartError::Listen { address, error };
             let socket = downstream::listen(address).map_err(error)?;
-            let address = socket.local_addr().map_err(error)?;
+            let address = socket.get_ref().local_addr().map_err(error)?;
             log::info!("listening for miners on {address}");
             sockets.push((address, socket, listener));
         }
@@ -172,7 +172,7 @@ impl Shard {
         config: &Config,
         upstreams: &[usize],
         brain: translate::Config,
-        listeners: Vec<TcpListener>,
+        listeners: Vec<Async<TcpListener>>,
         (blocks, places): (&Blocks, &Places),
     ) -> Self {
         let inputs = Inputs::new(config.limits.queue);

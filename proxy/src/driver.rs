@@ -15,6 +15,7 @@ use translate::{
     CloseReason, ListenerId, MinerId, MinerStatistics, Output, Statistics, Translator, UpstreamId,
 };
 
+use crate::alarm::Alarm;
 use crate::config::Limits;
 use crate::downstream::{Connection, Flushed, MinerLink};
 use crate::logging;
@@ -109,6 +110,7 @@ pub(crate) struct Driver {
     dirty: Vec<MinerId>,
     blocked: HashSet<MinerId>,
     next_blocked_check: Instant,
+    alarm: Alarm,
     /// Upstream connections that end once their last messages are written.
     hanging_up: HashSet<(UpstreamId, Attempt)>,
     stopping: bool,
@@ -137,6 +139,7 @@ impl Driver {
             dirty: Vec::new(),
             blocked: HashSet::new(),
             next_blocked_check: Instant::now(),
+            alarm: Alarm::default(),
             hanging_up: HashSet::new(),
             stopping: false,
         }
@@ -152,10 +155,14 @@ impl Driver {
             if self.due().is_some_and(|due| due <= now) {
                 self.translator.handle_timeout(now);
                 self.check_blocked(now);
-            } else if let Some(input) = self.next_input(now).await {
+            } else if let Some(input) = self.next_input().await {
                 self.take_batch(input);
             }
             self.act();
+            if !self.inputs.miners.1.is_empty() {
+                // A new block that has come meanwhile goes first.
+                future::yield_now().await;
+            }
         }
         runtime::within(DRAIN, self.drain()).await;
     }
@@ -190,14 +197,15 @@ impl Driver {
     }
 
     /// Waits for an input until something is due.
-    async fn next_input(&self, now: Instant) -> Option<Input> {
+    async fn next_input(&mut self) -> Option<Input> {
+        let due = self.due();
         let next = future::or(self.inputs.upstream.1.recv(), self.inputs.miners.1.recv());
-        let input = match self.due() {
-            Some(due) => runtime::within(due.saturating_duration_since(now), next).await?,
-            None => next.await,
-        };
+        let input = future::or(async { Some(next.await) }, async {
+            self.alarm.wait_until(due).await;
+            None
+        });
         // The driver holds senders itself, so the queues never close.
-        input.ok()
+        input.await?.ok()
     }
 
     fn take_batch(&mut self, first: Input) {

@@ -3,6 +3,7 @@
 //! A Stratum V1 → Stratum V2 translation proxy for mining farms. What it decides is in the crate `translate`; here is
 //! what touches the operating system.
 
+mod alarm;
 pub mod appliance;
 pub mod arguments;
 pub mod check;

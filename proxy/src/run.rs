@@ -16,7 +16,7 @@ pub fn run(path: &Path) -> Result<(), ExitCode> {
     logging::start(&config.log);
     runtime::use_one_thread();
     let signals = runtime::stop_signals().map_err(|error| failed(&error))?;
-    runtime::block_on(async {
+    let ended = runtime::run(async move {
         let appliance = Appliance::start(&config).map_err(|error| failed(&error))?;
         let signal = signals
             .recv()
@@ -48,7 +48,8 @@ pub fn run(path: &Path) -> Result<(), ExitCode> {
             }
         }
         Ok(())
-    })
+    });
+    ended.unwrap_or(Err(ExitCode::FAILURE))
 }
 
 /// Words counters, each after its label.

@@ -21,6 +21,17 @@ pub fn use_one_thread() {
     async_global_executor::init_with_config(config);
 }
 
+/// Runs a future to its end on the executor's thread, while this one sleeps; `None` where it panics. A thread that runs
+/// one itself takes part in waiting for the network, and would have to wake the executor's for every share.
+pub fn run<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    let (done, end) = std::sync::mpsc::sync_channel(1);
+    spawn(async move {
+        // Fails only where nobody waits any more.
+        let _ = done.send(future.await);
+    });
+    end.recv().ok()
+}
+
 /// Runs a future to its end on this thread.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     async_std::task::block_on(future)

@@ -92,7 +92,7 @@ pub struct Translator {
     statistics: Statistics,
     outputs: Outputs,
     /// Order of a fan-out, kept for its memory.
-    fan_out: Vec<(Difficulty, MinerId)>,
+    fan_out: Vec<dealing::Turn>,
     stopping: bool,
 }
 

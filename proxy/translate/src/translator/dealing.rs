@@ -1,5 +1,6 @@
 //! Jobs and difficulties on their way to miners.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,24 @@ use crate::work::{Notify, Work, WorkId};
 
 /// Work for single miners (a new difficulty) is shared with all that need some within this time.
 const SHARED_WORK: Duration = Duration::from_secs(1);
+
+/// A miner's place in a fan-out.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    difficulty: Difficulty,
+    since: Instant,
+    miner: MinerId,
+}
+
+impl Turn {
+    pub(super) fn of(id: MinerId, miner: &Miner) -> Self {
+        Self {
+            difficulty: miner.assigned.difficulty(),
+            since: miner.connected,
+            miner: id,
+        }
+    }
+}
 
 impl Translator {
     /// Hands a job of the active upstream to all miners.
@@ -109,23 +128,24 @@ impl Translator {
         order.clear();
         let ours = |miner: &Miner| miner.is_mining() && miner.lane == LaneId::FARM;
         let mining = self.miners.iter().filter(|(_, miner)| ours(miner));
-        order.extend(mining.map(|(id, miner)| (miner.assigned.difficulty(), id)));
+        order.extend(mining.map(|(id, miner)| Turn::of(id, miner)));
         let count = self.deliver_in_order(now, &mut order, &work, clean_jobs);
         self.fan_out = order;
         count
     }
 
-    /// Hands work to miners, those with the most hashrate first; gives how many got it.
+    /// Hands work to miners, those with the most hashrate first, and of equals those that have been here longest: who
+    /// mines does not wait for a storm of newcomers. Gives how many got it.
     pub(super) fn deliver_in_order(
         &mut self,
         now: Instant,
-        order: &mut [(Difficulty, MinerId)],
+        order: &mut [Turn],
         work: &Work,
         clean_jobs: bool,
     ) -> usize {
-        order.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
+        order.sort_unstable_by_key(|turn| (Reverse(turn.difficulty), turn.since));
         let order = order.iter();
-        let got = order.filter(|(_, id)| self.deliver(now, *id, work, clean_jobs));
+        let got = order.filter(|turn| self.deliver(now, turn.miner, work, clean_jobs));
         got.count()
     }
 

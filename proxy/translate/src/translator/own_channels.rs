@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Translator;
-use super::dealing::raise_waiting;
+use super::dealing::{Turn, raise_waiting};
 use super::further_channels::{has_room, is_refused};
 use super::oversight::demand;
 use crate::config::ChannelMode;
@@ -225,7 +225,7 @@ impl Translator {
         for member in lane.members() {
             if let Some(miner) = self.miners.get_mut(member).filter(takes) {
                 miner.lane = id;
-                order.push((miner.assigned.difficulty(), member));
+                order.push(Turn::of(member, miner));
             }
         }
         let count = self.deliver_in_order(now, &mut order, work, clean_jobs);

@@ -362,3 +362,20 @@ fn one_miner_that_asks_for_ever_new_difficulties_does_not_void_the_others_work()
     assert!(work.count() < 130, "two a second at the most");
     assert_eq!(outline(&[bench.submit(rig, &share)]), "9=");
 }
+
+#[test]
+fn of_equals_those_here_longest_get_a_job_first() {
+    let mut bench = Bench::with_work(config());
+    let mut rigs = Vec::new();
+    for number in 0..4 {
+        bench.wait(0.1);
+        rigs.push(bench.start_miner(&format!("farm.{number}")));
+    }
+    // Whoever comes next may take the place of one that left.
+    bench.leave(rigs[0]);
+    bench.wait(0.1);
+    rigs.push(bench.start_miner("farm.4"));
+    bench.order.clear();
+    bench.deal_block(0, 2);
+    assert_eq!(bench.order, rigs[1..]);
+}
