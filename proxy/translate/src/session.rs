@@ -131,16 +131,16 @@ impl Sessions {
         })
     }
 
-    /// Gives a miner a slot of a shorter layout in the place of its own, which rests from now on; `None` where none is
-    /// left.
+    /// Gives a miner a slot of the first of shorter layouts that has one in the place of its own, which rests from now
+    /// on; `None` where none is left.
     pub(crate) fn change_slot(
         &mut self,
         now: Instant,
         slot: Slot,
-        layout: Layout,
+        mut shorter: impl Iterator<Item = Layout>,
         job_serial: u64,
     ) -> Option<Slot> {
-        let shorter = self.take_slot(now, layout, job_serial)?;
+        let shorter = shorter.find_map(|layout| self.take_slot(now, layout, job_serial))?;
         self.slots.give_back(now, slot, job_serial);
         Some(shorter)
     }

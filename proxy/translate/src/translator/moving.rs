@@ -57,14 +57,18 @@ impl Translator {
         let Some(miner) = self.miners.get_mut(id) else {
             return false;
         };
-        let layout = work.job.dealt.room.layout;
-        let Some((slot, notify)) = miner.slot().zip(work.notify(layout)) else {
+        let room = work.job.dealt.room;
+        // With a byte to spare, of any page.
+        let pages = room.layout.pages();
+        let fitting = pages.filter(|layout| room.padding(*layout).is_some());
+        let Some(slot) = miner.slot() else {
             return false;
         };
         let shorter = self
             .sessions
-            .change_slot(now, slot, layout, self.job_serial);
-        let Some(shorter) = shorter else {
+            .change_slot(now, slot, fitting, self.job_serial);
+        let Some((shorter, notify)) = shorter.and_then(|it| Some((it, work.notify(it.layout())?)))
+        else {
             return false;
         };
         miner.change_slot(shorter, work.id);
@@ -75,7 +79,7 @@ impl Translator {
         }
         let extranonce1 = Extranonce1::new(shorter.as_bytes()).unwrap_or_default();
         let mut line = Vec::new();
-        notification::set_extranonce(&mut line, &extranonce1, layout.extranonce2_size());
+        notification::set_extranonce(&mut line, &extranonce1, shorter.layout().extranonce2_size());
         self.moves.told += 1;
         self.count_move("set-extranonce");
         self.hand_over(now, id, work, (Some(line.into()), notify), true);

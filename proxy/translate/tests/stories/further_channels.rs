@@ -339,6 +339,30 @@ fn miners_with_long_slots_that_a_narrow_upstream_takes_over_fill_both_channels()
 }
 
 #[test]
+fn miners_with_long_slots_are_told_those_of_any_page_where_there_is_a_byte_to_spare() {
+    let (config, sizes) = nearly_full(&[("primary", 8), ("backup", 7)]);
+    let mut bench = Bench::new(config);
+    for (pool, size) in sizes.into_iter().enumerate() {
+        serve(&mut bench, pool, size);
+    }
+    let rigs: Vec<_> = (0..LEFT + 1)
+        .map(|_| {
+            let rig = bench.start_miner("farm.rig");
+            bench.say(rig, EXTRANONCE_SUBSCRIBE);
+            rig
+        })
+        .collect();
+    bench.lose(0, "connection lost");
+    assert_eq!(bench.pools.len(), 2, "no further channel is asked for");
+    let mut slots: Vec<_> = rigs
+        .into_iter()
+        .map(|rig| mined(&mut bench, rig, 1)[..3].to_vec())
+        .collect();
+    slots.sort();
+    assert_eq!(slots, [[0, 0xff, 0xfe], [0, 0xff, 0xff], [1, 0, 0]]);
+}
+
+#[test]
 fn miners_that_waited_for_a_second_channel_work_where_there_is_room_for_them() {
     let (mut bench, _) = farm(&[("primary", 6), ("backup", 8)]);
     let late = bench.start_miner("farm.rig");
