@@ -23,6 +23,7 @@ mod random;
 #[cfg_attr(feature = "breaks", path = "simulation/seam/breaking.rs")]
 mod seam;
 mod site;
+mod slot;
 mod trail;
 mod view;
 mod world;

@@ -10,6 +10,7 @@ use translate::{Delivery, MinerId};
 
 use super::invariant::{Checked, Invariant, ensure};
 use super::link::Link;
+use super::slot::{Slot, Space};
 use super::view::Dealt;
 
 /// One connection of a miner.
@@ -22,6 +23,10 @@ pub(super) struct Conn {
     pub(super) worked_since: Option<Duration>,
     /// The invariant for whose break newer work is kept from it.
     pub(super) held_back: Option<Invariant>,
+    /// When it was asked to connect anew; until it gets work.
+    pub(super) asked_to_go: Option<Duration>,
+    /// When it was told another extranonce.
+    pub(super) told_at: Option<Duration>,
     /// Whether the translator holds it, and whether the miner does.
     pub(super) is_live: bool,
     pub(super) is_open: bool,
@@ -57,8 +62,13 @@ pub(super) struct Said {
     pub(super) is_subscribed: bool,
     pub(super) workers: Vec<Box<str>>,
     pub(super) mask: Option<u32>,
-    pub(super) extranonce1: Vec<u8>,
-    pub(super) extranonce2_size: usize,
+    pub(super) asked_for_extranonce: bool,
+    /// What it was told of the extranonce, each with the first job that it counts for; never empty.
+    slots: Vec<(u64, Slot)>,
+    /// Where it searches, once it has work.
+    pub(super) space: Option<Space>,
+    /// Whether it has the slot from an earlier connection.
+    pub(super) is_resumed: bool,
     /// The difficulty of each job by its number, in order; and of what comes next.
     pub(super) terms: Vec<(u64, f64)>,
     /// The jobs that it was ever given, by number.
@@ -84,6 +94,7 @@ struct Written {
     is_subscribed: bool,
     difficulty_waits: bool,
     mask_waits: bool,
+    extranonce_waits: bool,
     /// The last job, its header time and its id.
     job: Option<(Rc<Dealt>, u32, JobId)>,
 }
@@ -96,6 +107,8 @@ impl Conn {
             since: now,
             worked_since: None,
             held_back: None,
+            asked_to_go: None,
+            told_at: None,
             is_live: true,
             is_open: true,
             to_proxy: Link::new(delay),
@@ -120,13 +133,17 @@ impl Conn {
         )?;
         let waits = &mut self.written;
         let in_order = match notification {
+            Notification::SetExtranonce { .. } => {
+                let first = !waits.difficulty_waits && !waits.mask_waits;
+                !std::mem::replace(&mut waits.extranonce_waits, true) && first
+            }
             Notification::SetDifficulty(_) => !std::mem::replace(&mut waits.difficulty_waits, true),
             Notification::SetVersionMask(_) => {
                 !waits.difficulty_waits && !std::mem::replace(&mut waits.mask_waits, true)
             }
-            Notification::Notify(_) => {
+            Notification::Notify(notify) => {
                 (waits.difficulty_waits, waits.mask_waits) = (false, false);
-                true
+                !std::mem::take(&mut waits.extranonce_waits) || notify.clean_jobs
             }
             _ => true,
         };
@@ -140,7 +157,7 @@ impl Conn {
     }
 
     fn write_work(&mut self, notify: &sv1::Notify, dealt: &Rc<Dealt>) -> Checked {
-        let size = dealt.zeros(notify) + self.said.extranonce1.len() + self.said.extranonce2_size;
+        let size = dealt.padding(notify).len() + self.said.slot().size();
         ensure(
             size == dealt.extranonce_size,
             Invariant::WorkIsDealt,
@@ -192,9 +209,12 @@ impl Conn {
         self.said.easiest > 0.0 && Target::from_difficulty(self.said.easiest).is_met_by(hash)
     }
 
-    /// Whether what it works on is to be checked: where one invariant is broken, no other is to notice.
+    /// Whether what it works on is to be checked: not while it is asked to go, and where one invariant is broken, no
+    /// other is to notice.
     pub(super) fn is_watched_by(&self, invariant: Invariant) -> bool {
-        self.is_mining() && self.held_back.is_none_or(|broken| broken == invariant)
+        self.is_mining()
+            && self.asked_to_go.is_none()
+            && self.held_back.is_none_or(|broken| broken == invariant)
     }
 
     pub(super) fn is_mining(&self) -> bool {
@@ -203,6 +223,48 @@ impl Conn {
 }
 
 impl Said {
+    /// What it searches with from now on.
+    pub(super) fn slot(&self) -> &Slot {
+        const NONE: &Slot = &Slot {
+            extranonce1: Vec::new(),
+            extranonce2_size: 0,
+            page: None,
+        };
+        self.slots.last().map_or(NONE, |(_, slot)| slot)
+    }
+
+    /// What it searches a job with.
+    pub(super) fn slot_for(&self, job: u64) -> &Slot {
+        let mut newest = self.slots.iter().rev();
+        let found = newest.find(|(from, _)| *from <= job);
+        found.map_or_else(|| self.slot(), |(_, slot)| slot)
+    }
+
+    /// Notes what it searches with from a job on.
+    pub(super) fn change_slot(&mut self, from: u64, slot: Slot) {
+        self.slots.push((from, slot));
+        self.space = None;
+        self.is_resumed = false;
+    }
+
+    /// Takes the slot of the session before, which may be known better.
+    pub(super) fn resume_slot(&mut self, before: &Self) {
+        self.is_resumed = true;
+        if let Some((_, slot)) = self.slots.last_mut()
+            && slot.extranonce1 == before.slot().extranonce1
+        {
+            slot.page = before.slot().page;
+        }
+    }
+
+    /// Notes what stands before its slot in a notify; gives the space that it searches where that is news.
+    pub(super) fn note_padding(&mut self, padding: &[u8]) -> Option<Space> {
+        let (_, slot) = self.slots.last_mut()?;
+        slot.note_padding(padding);
+        let space = slot.space();
+        (self.space.replace(space) != Some(space)).then_some(space)
+    }
+
     /// Goes on with the session of a connection that ended: shares of its jobs may still be under way.
     pub(super) fn resume(&mut self, before: &Self) {
         self.terms.clone_from(&before.terms);

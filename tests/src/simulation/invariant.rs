@@ -50,6 +50,11 @@ invariants! {
     PoolHasNoComplaint "pool-has-no-complaint"
     /// No two live miners hash the same space, nor does one that of a miner who has just gone.
     SpaceUnshared "space-unshared"
+    /// Only miners whose extranonce is too long for the channel are moved, each in the gentlest way that it knows, and
+    /// only where no upstream with room has work.
+    MovedForCause "moved-for-cause"
+    /// Who had to connect anew is soon gone, and gets an extranonce with which there is work when it comes back.
+    MovedComesBack "moved-comes-back"
     /// No miner is closed because a pool failed, unless the operator lets them go after so long.
     NoMinerPaysForPools "no-miner-pays-for-pools"
     /// Every mining miner has a job of a live upstream's newest block while any upstream lives and has dealt one.

@@ -25,6 +25,57 @@ const WORKS: usize = 6;
 /// Passwords in use: most ask for nothing, some for a difficulty of 16 hashes a share, or for a fixed one of 43.
 const PASSWORDS: [&str; 5] = ["x", "x", "x", "d=0.0000000037252903", "fd=0.00000001"];
 
+/// What a miner says that it is, and what firmware of that name is known for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Agent {
+    pub(super) name: &'static str,
+    /// Whether it takes SV1 mining.set_extranonce without having asked for it.
+    pub(super) takes_extranonce: bool,
+    /// Whether it follows SV1 client.reconnect, and whether only with a place.
+    pub(super) knows_reconnect: bool,
+    pub(super) needs_place: bool,
+}
+
+/// One of which nothing is known.
+const UNKNOWN: Agent = Agent {
+    name: "simulated/1.0",
+    takes_extranonce: false,
+    knows_reconnect: true,
+    needs_place: false,
+};
+
+/// Some for each way to be moved.
+const AGENTS: [Agent; 5] = [
+    UNKNOWN,
+    Agent {
+        name: "cgminer/4.11.1",
+        ..UNKNOWN
+    },
+    Agent {
+        name: "bitaxe/BM1370/v2.9.0",
+        takes_extranonce: true,
+        ..UNKNOWN
+    },
+    Agent {
+        name: "cpuminer/2.5.1",
+        needs_place: true,
+        ..UNKNOWN
+    },
+    Agent {
+        name: "NerdMinerV2/V2.3.0",
+        knows_reconnect: false,
+        ..UNKNOWN
+    },
+];
+
+/// Whether a miner asks for SV1 mining.set_extranonce.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AsksForExtranonce {
+    Never,
+    ByRequest,
+    InConfigure,
+}
+
 /// In which order a miner sets its connection up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
@@ -62,6 +113,12 @@ pub(super) struct Habits {
     /// How many workers are on the connection.
     pub(super) workers: usize,
     pub(super) password: &'static str,
+    pub(super) agent: Agent,
+    pub(super) asks_for_extranonce: AsksForExtranonce,
+    /// Goes when it is asked to, as its firmware should.
+    pub(super) goes: bool,
+    /// The listener that it comes in on.
+    pub(super) listener: usize,
 }
 
 impl Habits {
@@ -87,6 +144,14 @@ impl Habits {
             restless: *random.pick(&[1e9, 300.0, 90.0]),
             workers: *random.pick(&[1, 1, 1, 3]),
             password: PASSWORDS[random.place(PASSWORDS.len())],
+            agent: *random.pick(&AGENTS),
+            asks_for_extranonce: match random.below(10) {
+                0 | 1 => AsksForExtranonce::ByRequest,
+                2 => AsksForExtranonce::InConfigure,
+                _ => AsksForExtranonce::Never,
+            },
+            goes: !random.chance(0.15),
+            listener: random.place(2),
         }
     }
 }
@@ -127,7 +192,9 @@ pub(super) struct Miner {
 struct Side {
     asked: VecDeque<(u64, Asked)>,
     next_id: u64,
+    /// What it searches with, and what it is to search the next job with.
     extranonce: Option<(sv1::Extranonce1, u8)>,
+    next_extranonce: Option<(sv1::Extranonce1, u8)>,
     mask: Option<u32>,
     authorized: bool,
     difficulty: f64,
@@ -143,6 +210,9 @@ pub(super) enum News {
     Nothing,
     /// There is work, or its difficulty changed.
     Terms,
+    /// It is asked to connect anew, and goes or stays.
+    Leave,
+    Stay,
 }
 
 impl Miner {
@@ -186,7 +256,7 @@ impl Miner {
         };
         let mut out = Vec::new();
         match self.habits.order {
-            Order::Patient if self.habits.mask.is_some() => self.configure(&mut out),
+            Order::Patient if self.configures() => self.configure(&mut out),
             Order::Patient | Order::Half => self.subscribe(&mut out),
             Order::Hasty => {
                 self.configure(&mut out);
@@ -230,6 +300,17 @@ impl Miner {
                 let offered = self.habits.mask.unwrap_or_default();
                 self.side.mask = self.side.mask.map(|_| mask & offered);
             }
+            Notification::SetExtranonce {
+                extranonce1,
+                extranonce2_size,
+            } => self.side.next_extranonce = Some((*extranonce1, *extranonce2_size)),
+            Notification::Reconnect(place) => {
+                let named = place.is_some() || !self.habits.agent.needs_place;
+                return match named && self.habits.goes {
+                    true => News::Leave,
+                    false => News::Stay,
+                };
+            }
             Notification::Notify(notify) => return self.take_work(notify),
             _ => {}
         }
@@ -240,6 +321,7 @@ impl Miner {
         let changed =
             self.side.works.is_empty() || self.side.difficulty != self.side.next_difficulty;
         self.side.difficulty = self.side.next_difficulty;
+        self.side.extranonce = self.side.next_extranonce.take().or(self.side.extranonce);
         if notify.clean_jobs {
             self.side.fresh = self.side.works.len();
         }
@@ -306,6 +388,7 @@ impl Miner {
             }
             Asked::Authorize if !self.side.authorized => {
                 self.side.authorized = true;
+                self.ask_for_extranonce(out);
                 self.submit_orphans(out);
             }
             Asked::Authorize | Asked::Submit(_) | Asked::Other => {}
@@ -429,13 +512,22 @@ impl Miner {
         }
     }
 
+    fn configures(&self) -> bool {
+        let asks = self.habits.asks_for_extranonce == AsksForExtranonce::InConfigure;
+        asks || self.habits.mask.is_some()
+    }
+
     fn configure(&mut self, out: &mut Vec<u8>) {
-        let Some(mask) = self.habits.mask else { return };
+        if !self.configures() {
+            return;
+        }
+        let rolling = self.habits.mask.map(|mask| VersionRolling {
+            mask,
+            min_bit_count: 2,
+        });
         let configure = Configure {
-            version_rolling: Some(VersionRolling {
-                mask,
-                min_bit_count: 2,
-            }),
+            version_rolling: rolling,
+            subscribe_extranonce: self.habits.asks_for_extranonce == AsksForExtranonce::InConfigure,
             ..Configure::default()
         };
         self.ask(
@@ -445,9 +537,15 @@ impl Miner {
         );
     }
 
+    fn ask_for_extranonce(&mut self, out: &mut Vec<u8>) {
+        if self.habits.asks_for_extranonce == AsksForExtranonce::ByRequest {
+            self.ask(Asked::Other, &Request::ExtranonceSubscribe, out);
+        }
+    }
+
     fn subscribe(&mut self, out: &mut Vec<u8>) {
         let subscribe = Subscribe {
-            user_agent: Some("simulated/1.0".into()),
+            user_agent: Some(self.habits.agent.name.into()),
             session_id: self.session.clone().filter(|_| self.habits.resumes),
         };
         self.ask(Asked::Subscribe, &Request::Subscribe(subscribe), out);

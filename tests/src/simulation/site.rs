@@ -3,7 +3,7 @@
 //! Shares are judged by [`sv2_pool::Pool`] itself. What it cannot be told to do wrong is done to its messages as they
 //! leave: see [`Call::on_the_way`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use sv2::bitcoin::Difficulty;
@@ -26,12 +26,18 @@ pub(super) const NBITS: [u32; 3] = [0x1f00_ffff, 0x1f00_ffff, 0x1f0f_ffff];
 /// What clocks show when a world begins, in s since epoch.
 const UNIX_TIME: u32 = 1_800_000_000;
 
+/// Shares without an answer that are remembered of one connection, and the blocks among them, the last ones each: more
+/// blocks are a test network's.
+const UNANSWERED: usize = 1 << 16;
+const KEPT_BLOCKS: usize = 16;
+
 /// A pool's place.
 #[derive(Debug)]
 pub(super) struct Site {
     /// `None` while it is down.
     pub(super) pool: Option<Pool>,
     nbits: u32,
+    extranonce: Extranonce,
     pub(super) faults: Faults,
     pub(super) is_hung: bool,
     /// Whether its host can be connected to.
@@ -61,6 +67,16 @@ pub(super) struct Habits {
     pub(super) requires_extension: bool,
     pub(super) fixed_version: bool,
     pub(super) little_extranonce: bool,
+    pub(super) short_slots: bool,
+}
+
+/// How much extranonce the pools of a world give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extranonce {
+    Ample,
+    Little,
+    /// Enough for all slots of two bytes, and those of the first page run out.
+    Paged,
 }
 
 /// How far a connection is, as the proxy knows it.
@@ -93,8 +109,8 @@ pub(super) struct Call {
     pub(super) fixed_version: bool,
     /// Whether a channel was asked for.
     pub(super) is_opening: bool,
-    /// Blocks that were sent here since the last answer to a share.
-    pub(super) open_blocks: Vec<[u8; 32]>,
+    /// Shares that were sent here and have no answer, each with the block that it solves.
+    unanswered: VecDeque<(u32, Option<[u8; 32]>)>,
     /// When the proxy last heard anything here, from the opening of the connection on.
     pub(super) heard_at: Duration,
     /// Blocks that the pool announced here, and those of them that arrived.
@@ -145,7 +161,7 @@ impl Call {
             view: None,
             fixed_version: false,
             is_opening: false,
-            open_blocks: Vec::new(),
+            unanswered: VecDeque::new(),
             heard_at: Duration::ZERO,
             blocks_sent: 0,
             blocks_told: 0,
@@ -193,6 +209,46 @@ impl Call {
         }
     }
 
+    /// Notes a share that is sent.
+    pub(super) fn note_share(&mut self, number: u32) {
+        if self.unanswered.len() >= UNANSWERED {
+            self.unanswered.pop_front();
+        }
+        self.unanswered.push_back((number, None));
+    }
+
+    /// Notes that a share which was just sent solves a block.
+    pub(super) fn note_block(&mut self, number: u32, hash: [u8; 32]) {
+        let sent = self.unanswered.iter_mut().rev();
+        for (_, block) in sent.filter(|(sent, _)| *sent == number) {
+            *block = Some(hash);
+        }
+        let newest = self.unanswered.iter_mut().rev();
+        let mut blocks = newest.filter(|(_, block)| block.is_some());
+        if let Some((_, eldest)) = blocks.nth(KEPT_BLOCKS) {
+            *eldest = None;
+        }
+    }
+
+    /// Takes a pool's word for so many shares, the oldest ones.
+    pub(super) fn note_success(&mut self, count: u32) {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        self.unanswered.drain(..count.min(self.unanswered.len()));
+    }
+
+    /// Takes a pool's word against a share; where it is none of those without an answer, the oldest is meant.
+    pub(super) fn note_error(&mut self, number: u32) {
+        let place = self.unanswered.iter().position(|(sent, _)| *sent == number);
+        self.unanswered.remove(place.unwrap_or(0));
+    }
+
+    /// Ends the connection; gives the blocks that were never answered.
+    pub(super) fn end(&mut self) -> Vec<[u8; 32]> {
+        self.end = End::Over;
+        let left = self.unanswered.drain(..);
+        left.filter_map(|(_, block)| block).collect()
+    }
+
     /// The channel while the connection is up.
     pub(super) fn live_view(&self) -> Option<&View> {
         self.view.as_ref().filter(|_| self.end == End::Connected)
@@ -210,10 +266,15 @@ impl Call {
 
 impl Site {
     /// A pool that is up, and as yet nobody has dialled.
-    pub(super) fn new(start: Instant, nbits: u32, random: &mut Random) -> Self {
+    pub(super) fn new(
+        start: Instant,
+        (nbits, extranonce): (u32, Extranonce),
+        random: &mut Random,
+    ) -> Self {
         let mut site = Self {
             pool: None,
             nbits,
+            extranonce,
             faults: Faults::default(),
             is_hung: false,
             is_reachable: true,
@@ -242,6 +303,7 @@ impl Site {
             requires_extension: !config.required_extensions.is_empty(),
             fixed_version: !config.version_rolling_allowed,
             little_extranonce: config.extranonce_size < 6,
+            short_slots: (6..8).contains(&config.extranonce_size),
         };
         self.faults = config.faults.clone();
         let elapsed = u32::try_from(now.as_secs()).unwrap_or(0);
@@ -258,9 +320,11 @@ impl Site {
         let mut faults = Faults::default();
         faults.silent_on_extensions = random.chance(0.1);
         faults.never_acknowledge = random.chance(0.05);
-        let sizes: &[u16] = match random.chance(0.05) {
-            true => &[3, 5],
-            false => &[8, 12, 16],
+        let sizes: &[u16] = match (self.extranonce, random.chance(0.05)) {
+            (_, true) => &[3, 5],
+            (Extranonce::Ample, _) => &[8, 12, 16],
+            (Extranonce::Little, _) => &[3, 4, 5, 6, 6, 6, 7, 7, 8, 8, 11, 12, 16],
+            (Extranonce::Paged, _) => &[4, 7, 7, 7, 7, 8, 12],
         };
         let extensions = match random.chance(0.2) {
             true => Vec::new(),

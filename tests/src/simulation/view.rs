@@ -62,7 +62,10 @@ impl Dealt {
 
     /// Tells whether a notify is of this job: the same to the byte, but for what is ours to choose.
     pub(super) fn is_in(&self, notify: &sv1::Notify) -> bool {
-        let zeros = notify.coinb1.strip_prefix(&self.coinbase_start[..]);
+        let start = &self.coinbase_start;
+        let ours = notify.coinb1.strip_prefix(&start[..]);
+        // Zeros, and behind them what may be a slot's.
+        let zeros = ours.map(|ours| ours.split_last().map_or(ours, |(_, zeros)| zeros));
         zeros.is_some_and(|zeros| zeros.iter().all(|byte| *byte == 0))
             && *notify.coinb2 == *self.coinbase_end
             && notify.prev_hash == self.prev_hash
@@ -71,9 +74,12 @@ impl Dealt {
             && notify.nbits == self.nbits
     }
 
-    /// The bytes of the extranonce that stand before the miner's: zeros that fill the channel's.
-    pub(super) fn zeros(&self, notify: &sv1::Notify) -> usize {
-        notify.coinb1.len() - self.coinbase_start.len()
+    /// The bytes of the extranonce that stand before the miner's.
+    pub(super) fn padding<'a>(&self, notify: &'a sv1::Notify) -> &'a [u8] {
+        notify
+            .coinb1
+            .get(self.coinbase_start.len()..)
+            .unwrap_or_default()
     }
 }
 
@@ -120,6 +126,11 @@ impl View {
 
     pub(super) fn channel(&self) -> ChannelId {
         self.channel
+    }
+
+    /// Bytes of extranonce that are ours.
+    pub(super) fn size(&self) -> usize {
+        self.size
     }
 
     pub(super) fn group(&self) -> ChannelId {

@@ -6,6 +6,7 @@
 mod audit;
 mod judge;
 mod mining;
+mod moving;
 mod own;
 mod pools;
 mod trouble;
@@ -21,8 +22,9 @@ use sv2::message::Message;
 use sv2::messages::mining::SubmitSharesExtended;
 use sv2::tlv::UserIdentity;
 use translate::{
-    ChannelMode, CloseReason, Config, DifficultyPolicy, Event as Told, GuardPolicy, Limit, MinerId,
-    Notify, Output, Refusal, Translator, UpstreamConfig, UpstreamId,
+    ChannelMode, CloseReason, Config, DifficultyPolicy, Event as Told, GuardPolicy, Limit,
+    ListenerConfig, MinerId, Notify, Output, Refusal, Translator, UpstreamConfig, UpstreamId,
+    UserTemplate,
 };
 
 use super::conn::{Conn, Wire};
@@ -32,7 +34,8 @@ use super::miner::Miner;
 use super::queue::Queue;
 use super::random::Random;
 use super::seam::Seam;
-use super::site::{NBITS, Site};
+use super::site::{Extranonce, NBITS, Site};
+use super::slot::Space;
 use super::trail::Trail;
 use super::view::Dealt;
 use trouble::Recovery;
@@ -84,6 +87,7 @@ struct Given {
 struct Step {
     refusals: Vec<Refusal>,
     /// The connection, the share and its worker's name.
+    moved: Vec<moving::Moved>,
     sends: Vec<((usize, u64), SubmitSharesExtended, Option<UserIdentity>)>,
 }
 
@@ -101,6 +105,8 @@ struct Counted {
     accepted: u64,
     refused: u64,
     sent: Vec<u64>,
+    /// Miners that were moved, by the way.
+    moved: BTreeMap<&'static str, u64>,
 }
 
 /// A world.
@@ -135,8 +141,8 @@ pub(super) struct World {
     accepted: HashSet<[u8; 32]>,
     sent: HashMap<(usize, u64, u32), Sent>,
     sent_headers: HashSet<[u8; 32]>,
-    /// When each slot was freed that had work, by extranonce1.
-    freed: BTreeMap<Vec<u8>, Duration>,
+    /// When each space was freed that was searched.
+    freed: BTreeMap<Space, Duration>,
     /// The session that is being asked for.
     claiming: Option<Box<str>>,
     /// The connection that has it.
@@ -149,8 +155,9 @@ pub(super) struct World {
     active: Option<(usize, Duration)>,
     /// Connections with something to write.
     dirty: Vec<usize>,
-    /// Since when no upstream has work.
+    /// Since when no upstream has work, or when that was so last.
     outage_since: Option<Duration>,
+    served_since: Duration,
     /// Since when each upstream has been neither connected nor dialled.
     idle_since: Vec<Option<Duration>>,
     counted: Counted,
@@ -165,9 +172,17 @@ impl World {
         let start = Instant::now();
         let size = size(&mut random);
         let upstreams = 1 + random.place(4).min(random.place(4));
-        let config = config(&mut random, size, upstreams);
+        let mut config = config(&mut random, size, upstreams);
         let nbits = *random.pick(&NBITS);
-        let sites = (0..upstreams).map(|_| Site::new(start, nbits, &mut random));
+        let extranonce = match random.below(10) {
+            0 | 1 => Extranonce::Little,
+            2 => Extranonce::Paged,
+            _ => Extranonce::Ample,
+        };
+        if extranonce == Extranonce::Paged {
+            config.first_narrow_slot = 0xffff - u16::try_from(random.below(8)).unwrap_or(0);
+        }
+        let sites = (0..upstreams).map(|_| Site::new(start, (nbits, extranonce), &mut random));
         let sites: Vec<Site> = sites.collect();
         let one_address = random.chance(0.2);
         let accounts = 1 + random.place(4);
@@ -208,6 +223,7 @@ impl World {
             active: None,
             dirty: Vec::new(),
             outage_since: Some(Duration::ZERO),
+            served_since: Duration::ZERO,
             idle_since: vec![Some(Duration::ZERO); upstreams],
             counted: Counted {
                 sent: vec![0; upstreams],
@@ -352,6 +368,9 @@ impl World {
     /// Does what the translator wants done, and judges the share that led to it, if one did.
     fn finish(&mut self, submitted: Option<judge::Submitted>) -> Checked {
         let step = self.act()?;
+        step.moved
+            .iter()
+            .try_for_each(|moved| self.check_moved(moved))?;
         for hash in std::mem::take(&mut self.lost_blocks) {
             ensure(self.kept.contains(&hash), Invariant::BlockKept, || {
                 "a block was sent, never answered, and is not kept".to_owned()
@@ -393,7 +412,14 @@ impl World {
             )?;
             match output {
                 Output::Deliver { miner, delivery } => self.deliver(miner, delivery)?,
-                Output::CloseMiner { miner, reason } => self.close(miner, &reason)?,
+                Output::CloseMiner { miner, reason } => {
+                    step.moved.extend(self.closes_misfit(miner, &reason));
+                    self.close(miner, &reason)?;
+                }
+                Output::Reconnect { miner, names_place } => {
+                    step.moved
+                        .extend(self.ask_to_reconnect(miner, names_place)?);
+                }
                 Output::Dial {
                     upstream,
                     configured,
@@ -406,14 +432,13 @@ impl World {
                 } => self.send(upstream.0, message, worker, &mut step)?,
                 Output::HangUp { upstream, reason } => self.hang_up(upstream.0, &reason),
                 Output::KeepBlock(block) => self.keep(&block)?,
-                other => self.hear_event(other, &mut step),
+                Output::Event(told) => self.hear_event(told, &mut step)?,
             }
         }
         Ok(step)
     }
 
-    fn hear_event(&mut self, output: Output, step: &mut Step) {
-        let Output::Event(told) = output else { return };
+    fn hear_event(&mut self, told: Told, step: &mut Step) -> Checked {
         self.trail
             .note(self.now, b"event", || format!("log: {told}"));
         match told {
@@ -437,19 +462,32 @@ impl World {
             } => self.coverage.count("own channel: no room for one more"),
             Told::MinersMoved { upstream, .. } => {
                 self.coverage.count("work: of another upstream");
-                let named = |upstream_config: &UpstreamConfig| upstream_config.name == upstream;
-                if let Some(site) = self.config.upstreams.iter().position(named) {
-                    self.farm_mines_at(site);
-                }
+                return self.farm_mines_with(&upstream);
             }
-            Told::NewBlock { .. } => self.coverage.count("work: new block"),
-            Told::NewJob { .. } => self.coverage.count("work: new job of the same block"),
+            Told::NewBlock { upstream, .. } => {
+                self.coverage.count("work: new block");
+                return self.farm_mines_with(&upstream);
+            }
+            Told::NewJob { upstream, .. } => {
+                self.coverage.count("work: new job of the same block");
+                return self.farm_mines_with(&upstream);
+            }
             Told::DifficultyChanged { .. } => self.coverage.count("difficulty changed"),
             Told::BlockFound { .. } => self.coverage.count("share solved a block"),
             Told::MinerReady { .. } => self.coverage.count("miner: mines"),
             Told::UpstreamProbed { .. } => self.coverage.count("upstream asked for a sign of life"),
             Told::UpstreamLate { .. } => self.coverage.count("upstream missed a block"),
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// The farm mines at an upstream, by its name.
+    fn farm_mines_with(&mut self, upstream: &str) -> Checked {
+        let named = |config: &UpstreamConfig| config.name == upstream;
+        match self.config.upstreams.iter().position(named) {
+            Some(site) => self.farm_mines_at(site),
+            None => Ok(()),
         }
     }
 
@@ -481,7 +519,11 @@ impl World {
         let (before, delivery, after) = conn.outbox.take();
         let mut wires = before;
         if let Some(delivery) = delivery {
-            let news = [&delivery.version_mask, &delivery.difficulty];
+            let news = [
+                &delivery.extranonce,
+                &delivery.version_mask,
+                &delivery.difficulty,
+            ];
             for line in news.into_iter().flatten() {
                 wires.push(Self::wire(line)?);
             }
@@ -534,12 +576,8 @@ impl World {
     fn check_given(&mut self, notify: &sv1::Notify) -> Checked<Rc<Dealt>> {
         let number = notify.job_id.as_number().unwrap_or(u64::MAX);
         if let Some(given) = self.given.get(&number) {
-            let known = &given.notify;
-            let same = known.coinb1 == notify.coinb1
-                && known.prev_hash == notify.prev_hash
-                && known.coinb2 == notify.coinb2
-                && known.merkle_path == notify.merkle_path
-                && (known.version, known.nbits) == (notify.version, notify.nbits);
+            // To miners with another layout it goes out with other zeros.
+            let same = given.dealt.is_in(notify);
             ensure(same, Invariant::WorkIsDealt, || {
                 format!("job {number} is another than it was: {notify:?}")
             })?;
@@ -586,7 +624,8 @@ impl World {
     fn note_outage(&mut self) {
         let works = |site: &Site| site.view().is_some_and(|view| view.current().is_some());
         match self.sites.iter().any(works) {
-            true => self.outage_since = None,
+            true if self.outage_since.take().is_some() => self.served_since = self.now,
+            true => {}
             false if self.outage_since.is_none() => {
                 self.coverage.count("outage: no upstream has work");
                 self.outage_since = Some(self.now);
@@ -633,24 +672,30 @@ fn config(random: &mut Random, size: usize, upstreams: usize) -> Config {
         true => 20,
         false => *random.pick(&[1, 3, own::ROOMY, own::ROOMY]),
     };
+    let usual = DifficultyPolicy {
+        shares_per_minute: random.between(6.0, 20.0),
+        start: Some(difficulty(2_f64.powf(random.between(-30.0, -26.0)))),
+        min: difficulty(least),
+        asked_min: difficulty(least),
+        max: None,
+        vardiff: random.chance(0.8),
+    };
+    // The second one names workers in full.
+    let listeners = match random.chance(0.2) {
+        true => vec![listener(usual, "{worker}"), listener(usual, "{user}")],
+        false => Vec::new(),
+    };
     let mut seed = [0; 32];
     seed.copy_from_slice(&random.bytes(32));
     Config {
         channel,
         max_channels,
         upstreams: (0..upstreams).map(name).collect(),
-        difficulty: DifficultyPolicy {
-            shares_per_minute: random.between(6.0, 20.0),
-            start: Some(difficulty(2_f64.powf(random.between(-30.0, -26.0)))),
-            min: difficulty(least),
-            asked_min: difficulty(least),
-            max: None,
-            vardiff: random.chance(0.8),
-        },
-        listeners: Vec::new(),
+        difficulty: usual,
+        listeners,
         worker_difficulties: Vec::new(),
         version_mask: VersionMask::BIP_0320,
-        extranonce2_size: 4,
+        extranonce2_size: *random.pick(&[4, 4, 4, 4, 6, 8]),
         keepalive: Duration::from_secs(30),
         worker_names: random.chance(0.9),
         setup_timeout: Duration::from_secs(60),
@@ -676,6 +721,13 @@ fn config(random: &mut Random, size: usize, upstreams: usize) -> Config {
     }
 }
 
+fn listener(difficulty: DifficultyPolicy, names: &str) -> ListenerConfig {
+    ListenerConfig {
+        difficulty,
+        user: UserTemplate::parse(names).unwrap_or_default(),
+    }
+}
+
 /// The words of a close, for the coverage; `None` for what no world provokes.
 fn close_kind(reason: &CloseReason) -> Option<&'static str> {
     Some(match reason {
@@ -684,6 +736,7 @@ fn close_kind(reason: &CloseReason) -> Option<&'static str> {
         CloseReason::UnanswerableLine(_) => "miner closed: unanswerable line",
         CloseReason::NoUpstream(_) => "miner closed: no upstream for long",
         CloseReason::Banned(_) => "miner closed: banned",
+        CloseReason::ExtranonceTooLong(_) => "miner closed: its extranonce is too long",
         CloseReason::SessionResumed => "miner closed: its session goes on elsewhere",
         _ => return None,
     })

@@ -93,6 +93,14 @@ impl Seam {
                 Some(self.message(output))
             }
             Output::Deliver { miner, delivery } => self.delivery(now, (miner, delivery), brain),
+            Output::HangUp { .. } if self.breaks == Some(Invariant::MovedForCause) => {
+                let served = self.served.as_ref().map(|(miner, _)| *miner);
+                self.more.extend(served.map(|miner| Output::Reconnect {
+                    miner,
+                    names_place: false,
+                }));
+                Some(output)
+            }
             Output::HangUp { .. } if self.breaks == Some(Invariant::NoMinerPaysForPools) => {
                 if let Some((miner, _)) = &self.served {
                     let reason = CloseReason::NoUpstream(0);
@@ -256,6 +264,10 @@ impl Seam {
             let first = self.first_subscribe.get_or_insert_with(|| replies.to_vec());
             return with_slot_of(&text, &String::from_utf8_lossy(first));
         }
+        let served = self.served.is_some();
+        if is_subscribe && served && self.breaks == Some(Invariant::MovedComesBack) {
+            return with_longer_slot(&text);
+        }
         if text.contains("\"error\":[") && self.strikes(Invariant::AcceptedIsGood) {
             let id = text.split(",\"").next().unwrap_or_default();
             return format!("{id},\"result\":true,\"error\":null}}\n").into_bytes();
@@ -365,6 +377,14 @@ fn prev_hash(delivery: &Delivery) -> Option<[u8; 32]> {
     match parse_from_server(line) {
         Ok(FromServer::Notification(Notification::Notify(notify))) => Some(notify.prev_hash),
         _ => None,
+    }
+}
+
+/// A subscribe reply whose extranonce1 is longer than any pool has room for.
+fn with_longer_slot(reply: &str) -> Vec<u8> {
+    match reply.rsplit_once("\",") {
+        Some((slot, size)) => format!("{slot}{}\",{size}", "00".repeat(12)).into_bytes(),
+        None => reply.as_bytes().to_vec(),
     }
 }
 

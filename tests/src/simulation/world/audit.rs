@@ -32,6 +32,7 @@ impl World {
     /// Checks what cannot be seen from a single step.
     pub(super) fn look(&mut self) -> Checked {
         self.check_work()?;
+        self.check_going()?;
         self.check_dialling()?;
         self.check_silence()?;
         self.check_fail_back()?;
@@ -102,9 +103,10 @@ impl World {
 
     /// A preferred upstream with which nothing is wrong has the miners.
     fn check_fail_back(&mut self) -> Checked {
-        let now = self.now;
+        let (now, longest) = (self.now, self.longest());
         for (index, site) in self.sites.iter().enumerate() {
-            let connection = site.sound(now);
+            let fits = site.view().is_some_and(|view| view.size() >= longest);
+            let connection = site.sound(now).filter(|_| fits);
             let health = &mut self.health[index];
             health.note(now, connection, site.has_told(self.height));
             if !health.deserves_miners(now) {
@@ -176,6 +178,10 @@ impl World {
         adds_up(
             statistics.miners_mining == mining,
             &format!("{mining} miners mine"),
+        )?;
+        adds_up(
+            statistics.miners_moved == counted.moved,
+            &format!("{:?} miners were moved", counted.moved),
         )?;
         for (upstream, sent) in statistics.upstreams.iter().zip(&counted.sent) {
             let refused: u64 = upstream.shares_rejected.values().sum();

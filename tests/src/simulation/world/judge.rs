@@ -7,13 +7,11 @@ use translate::{KeptBlock, Refusal};
 
 use super::{Given, Step, World};
 use crate::simulation::invariant::{Checked, Invariant, ensure};
+use crate::simulation::slot::Slot;
 use crate::simulation::view::Dealt;
 
 /// How far a header's time may be ahead: Bitcoin's MAX_FUTURE_BLOCK_TIME, in s.
 const MAX_FUTURE: u32 = 7_200;
-
-/// Blocks without an answer that are kept of one connection, the last ones: more are a test network's.
-const KEPT_BLOCKS: usize = 16;
 
 /// Refusals before which nobody is paused: 90 % of 50 shares.
 const BEFORE_A_PAUSE: u64 = 45;
@@ -157,15 +155,12 @@ impl World {
         if facts.solves_block
             && let Some(call) = self.sites[site].call(attempt)
         {
-            call.open_blocks.push(facts.hash);
-            if call.open_blocks.len() > KEPT_BLOCKS {
-                call.open_blocks.remove(0);
-            }
+            call.note_block(share.sequence_number.0, facts.hash);
         }
         let named = self.sites[site]
             .call(attempt)
             .is_some_and(|call| call.names);
-        let name = submit.worker.split_once('.').map(|(_, worker)| worker);
+        let name = self.name_of(&self.conns[submitted.conn], &submit.worker);
         let told = worker.map(|worker| worker.to_string());
         ensure(
             told.as_deref() == name.filter(|_| named),
@@ -226,16 +221,11 @@ impl World {
         let rolls = dealt.map_or(Rolls::WithinMask, |dealt| {
             rolls(submit, dealt, conn.said.mask_in_force())
         });
-        let hash = match &given {
-            Some(given) => hash_of(
-                given,
-                &conn.said.extranonce1,
-                submit,
-                conn.said.mask_in_force(),
-            ),
-            None => [0xff; 32],
-        };
         let job = number.unwrap_or_default();
+        let (slot, mask) = (conn.said.slot_for(job), conn.said.mask_in_force());
+        let hash = given.as_ref();
+        let hash = hash.and_then(|given| hash_of(given, slot, submit, mask));
+        let hash = hash.unwrap_or([0xff; 32]);
         let met = |dealt: &std::rc::Rc<Dealt>| {
             dealt.target.is_met_by(&hash) || dealt.network_target.is_met_by(&hash)
         };
@@ -245,7 +235,7 @@ impl World {
             is_its_own: conn.said.jobs.contains(&job),
             is_subscribed: conn.said.is_subscribed,
             is_authorized: conn.said.knows(&submit.worker),
-            has_size: submit.extranonce2.as_bytes().len() == conn.said.extranonce2_size,
+            has_size: submit.extranonce2.as_bytes().len() == slot.extranonce2_size,
             ntime_is_too_old: dealt.is_some_and(|dealt| submit.ntime < dealt.min_ntime),
             ntime_is_too_new: dealt
                 .is_some_and(|dealt| submit.ntime > dealt.min_ntime.saturating_add(MAX_FUTURE)),
@@ -319,17 +309,20 @@ fn rolls(submit: &Submit, dealt: &Dealt, mask: Option<u32>) -> Rolls {
     }
 }
 
-/// The hash of the header that a miner with this extranonce1 found, by the rules of Stratum V1.
-fn hash_of(given: &Given, extranonce1: &[u8], submit: &Submit, mask: Option<u32>) -> [u8; 32] {
-    let notify = &given.notify;
-    let mask = mask.filter(|_| given.dealt.rolling_allowed).unwrap_or(0);
+/// The hash of the header that a miner with this slot found, by the rules of Stratum V1; `None` where there is no room
+/// for the slot.
+fn hash_of(given: &Given, slot: &Slot, submit: &Submit, mask: Option<u32>) -> Option<[u8; 32]> {
+    let (notify, dealt) = (&given.notify, &given.dealt);
+    let mask = mask.filter(|_| dealt.rolling_allowed).unwrap_or(0);
     let version = match submit.version_bits {
         Some(bits) => notify.version & !mask | bits & mask,
         None => notify.version,
     };
+    let before = dealt.extranonce_size.checked_sub(slot.size())?;
     let coinbase = [
-        &notify.coinb1,
-        extranonce1,
+        &dealt.coinbase_start[..],
+        &slot.padding(before),
+        &slot.extranonce1,
         submit.extranonce2.as_bytes(),
         &notify.coinb2,
     ];
@@ -345,7 +338,7 @@ fn hash_of(given: &Given, extranonce1: &[u8], submit: &Submit, mask: Option<u32>
         &notify.nbits.to_le_bytes(),
         &submit.nonce.to_le_bytes(),
     ];
-    double_sha256(&header.concat())
+    Some(double_sha256(&header.concat()))
 }
 
 /// The kind of event that a refusal is.

@@ -15,6 +15,7 @@ use super::{Event, World, close_kind};
 use crate::simulation::conn::{Conn, Wire};
 use crate::simulation::invariant::{Checked, Invariant, ensure};
 use crate::simulation::miner::News;
+use crate::simulation::slot::{Slot, Space};
 
 /// How long a slot stays with the miner who had it: cgminer hands pending shares in for so long.
 const SLOT_RESTS: Duration = Duration::from_secs(120);
@@ -30,7 +31,13 @@ impl World {
         let port = 1_024 + u16::try_from(self.conns.len() % 60_000).unwrap_or(0);
         let peer = SocketAddr::new(self.miners[miner].address, port);
         let now = self.instant();
-        let id = self.brain.handle_miner_connected(now, peer, ListenerId(0));
+        let listener = self.listener_of(miner);
+        if listener > 0 {
+            self.coverage.count("miner: came in on another listener");
+        }
+        let id = self
+            .brain
+            .handle_miner_connected(now, peer, ListenerId(listener));
         self.trail.note(self.now, b"connect", || {
             format!("miner {miner} connects: {id:?}")
         });
@@ -53,6 +60,14 @@ impl World {
         let fidget = self.now + self.random.exponential(restless);
         self.queue.put(fidget, Event::Fidget(miner, index));
         Ok(())
+    }
+
+    /// The listener that a miner comes in on, as far as there are several.
+    pub(super) fn listener_of(&self, miner: usize) -> usize {
+        match self.config.listeners.is_empty() {
+            true => 0,
+            false => self.miners[miner].habits.listener,
+        }
     }
 
     /// A miner sends bytes, now and then in pieces.
@@ -172,7 +187,11 @@ impl World {
                 self.hear_subscribed(index, &response, claimed)?;
                 wire.answers_subscribe = self.conns[index].said.is_subscribed;
             }
-            Some(Request::Configure(_)) => {
+            Some(Request::ExtranonceSubscribe) => self.note_extranonce_subscribe(index),
+            Some(Request::Configure(configure)) => {
+                if configure.subscribe_extranonce {
+                    self.note_extranonce_subscribe(index);
+                }
                 let mask = ConfigureReply::parse(&response.result);
                 if let Some(mask) = mask.and_then(|reply| reply.version_rolling) {
                     self.conns[index].said.mask = Some(mask).filter(|mask| *mask != 0);
@@ -188,6 +207,12 @@ impl World {
         Ok(Some(response))
     }
 
+    fn note_extranonce_subscribe(&mut self, index: usize) {
+        self.coverage
+            .count("miner: asked for mining.set_extranonce");
+        self.conns[index].said.asked_for_extranonce = true;
+    }
+
     fn hear_subscribed(
         &mut self,
         index: usize,
@@ -197,10 +222,15 @@ impl World {
         let Some(reply) = SubscribeReply::parse(&response.result) else {
             return Ok(());
         };
-        let slot = reply.extranonce1.as_bytes().to_vec();
+        let slot = Slot {
+            extranonce1: reply.extranonce1.as_bytes().to_vec(),
+            extranonce2_size: usize::from(reply.extranonce2_size),
+            page: None,
+        };
         if self.conns[index].said.is_subscribed {
             self.coverage.count("miner: subscribed again");
-            let same = self.conns[index].said.extranonce1 == slot;
+            let known = self.conns[index].said.slot();
+            let same = (&known.extranonce1, known.size()) == (&slot.extranonce1, slot.size());
             return ensure(same, Invariant::SpaceUnshared, || {
                 format!(
                     "miner {} has another slot on one connection",
@@ -208,43 +238,47 @@ impl World {
                 )
             });
         }
-        let resumed = claimed == Some(&*reply.session_id);
-        self.check_slot(&slot, claimed, resumed)?;
-        if resumed {
+        let said = &mut self.conns[index].said;
+        said.is_subscribed = true;
+        said.change_slot(0, slot);
+        if claimed == Some(&*reply.session_id) {
             self.coverage.count("miner: resumed its session");
-            let mut earlier = self.conns.iter().rev();
-            let before = earlier.find(|conn| conn.said.session == reply.session_id);
-            if let Some(before) = before.map(|conn| conn.said.clone()) {
+            let same = |conn: &&Conn| conn.said.session == reply.session_id;
+            let before = self.conns.iter().rposition(|conn| same(&conn));
+            // The connection that a session is claimed from is closed in the same step.
+            self.ceding = before;
+            if let Some(before) = before.map(|before| self.conns[before].said.clone()) {
                 self.conns[index].said.resume(&before);
+                self.conns[index].said.resume_slot(&before);
             }
         }
         self.conns[index].said.session = reply.session_id;
-        let said = &mut self.conns[index].said;
-        said.is_subscribed = true;
-        said.extranonce1 = slot;
-        said.extranonce2_size = usize::from(reply.extranonce2_size);
-        Ok(())
+        self.check_room(index)
     }
 
-    /// Nobody else has the slot, nor had it a while ago, unless the miner comes with its session again.
-    fn check_slot(&mut self, slot: &[u8], claimed: Option<&str>, resumed: bool) -> Checked {
-        let mut live = self.by_id.values();
-        let other = live.find(|other| {
-            let said = &self.conns[**other].said;
-            said.is_subscribed && said.extranonce1 == slot
-        });
-        // The connection that a session is claimed from is closed in the same step.
-        let cedes = |other: &&usize| claimed == Some(&*self.conns[**other].said.session);
-        self.ceding = other.filter(cedes).copied();
-        ensure(
-            other.is_none() || self.ceding.is_some(),
-            Invariant::SpaceUnshared,
-            || format!("two live connections have slot {slot:02x?}"),
-        )?;
-        let freed = self.freed.get(slot).copied();
-        let rests = freed.is_some_and(|freed| self.now < freed + SLOT_RESTS);
-        ensure(resumed || !rests, Invariant::SpaceUnshared, || {
-            format!("slot {slot:02x?} was handed out anew, freed at {freed:?}")
+    /// Nobody else searches where a miner begins to, nor did a while ago, unless it comes with its session again.
+    fn check_space(&self, index: usize, space: Space) -> Checked {
+        let overlaps = |other: &&usize| {
+            let other = (**other != index).then_some(&self.conns[**other].said);
+            let other = other.and_then(|said| said.space);
+            other.is_some_and(|other| other.overlaps(space))
+        };
+        let other = self.by_id.values().find(overlaps);
+        let said = &self.conns[index].said;
+        ensure(other.is_none(), Invariant::SpaceUnshared, || {
+            format!("two live connections search {:?}", said.slot())
+        })?;
+        // Those before did not overlap, so that the last one to begin is the only one that can.
+        let mut freed = self.freed.range(
+            ..=Space {
+                first: space.last,
+                last: u128::MAX,
+            },
+        );
+        let freed = freed.next_back().filter(|(freed, _)| freed.overlaps(space));
+        let rests = freed.is_some_and(|(_, freed)| self.now < *freed + SLOT_RESTS);
+        ensure(said.is_resumed || !rests, Invariant::SpaceUnshared, || {
+            format!("{:?} was handed out anew, freed: {freed:?}", said.slot())
         })
     }
 
@@ -263,10 +297,25 @@ impl World {
         self.check_own_work(index, &dealt)?;
         let is_own = self.is_own(&dealt);
         if !is_own {
-            self.farm_mines_at(dealt.upstream);
+            self.farm_mines_at(dealt.upstream)?;
         }
         self.conns[index].worked_since.get_or_insert(self.now);
         let number = notify.job_id.as_number().unwrap_or(u64::MAX);
+        if let Some(line) = &delivery.extranonce {
+            self.change_slot(index, line, (number, &dealt))?;
+        }
+        self.conns[index].asked_to_go = None;
+        if let Some(space) = self.conns[index].said.note_padding(dealt.padding(notify)) {
+            if self.conns[index]
+                .said
+                .slot()
+                .page
+                .is_some_and(|page| page > 0)
+            {
+                self.coverage.count("miner: has a slot of a further page");
+            }
+            self.check_space(index, space)?;
+        }
         let difficulty = match &delivery.difficulty {
             Some(line) => match &*Self::wire(line)?.line {
                 FromServer::Notification(sv1::Notification::SetDifficulty(it)) => Some(*it),
@@ -336,6 +385,8 @@ impl World {
                     && for_long(Some(conn.since), self.config.release_after)
             }
             CloseReason::Stopping => self.is_stopping,
+            // Judged at the end of the step.
+            CloseReason::ExtranonceTooLong(_) => true,
             CloseReason::SessionResumed => self.claiming.as_deref() == Some(&*conn.said.session),
             CloseReason::UnanswerableLine(_) | CloseReason::Banned(_) => true,
             _ => false,
@@ -351,8 +402,8 @@ impl World {
         let conn = &mut self.conns[index];
         conn.is_live = false;
         self.by_id.remove(&conn.id);
-        if conn.said.work.is_some() {
-            self.freed.insert(conn.said.extranonce1.clone(), self.now);
+        if let Some(space) = conn.said.space.take() {
+            self.freed.insert(space, self.now);
         }
     }
 
@@ -381,8 +432,11 @@ impl World {
                 .count("miner: handed in shares of an earlier connection");
         }
         self.say(index, out);
-        if news == News::Terms {
-            self.plan_find(miner);
+        match news {
+            News::Terms => self.plan_find(miner),
+            News::Leave => self.miner_leaves(miner, index),
+            News::Stay => self.coverage.count("miner moved: stays in spite of it"),
+            News::Nothing => {}
         }
     }
 

@@ -9,7 +9,7 @@ use super::World;
 use crate::simulation::conn::Conn;
 use crate::simulation::invariant::{Checked, Invariant, ensure};
 use crate::simulation::site::{Call, End};
-use crate::simulation::view::Dealt;
+use crate::simulation::view::{Dealt, View};
 
 /// So many channels are enough for every world with a limit that is not met.
 pub(super) const ROOMY: usize = 1_000;
@@ -63,11 +63,20 @@ impl World {
     /// The `user_identity` of the channel that a miner has to itself or with its account.
     fn owner(&self, conn: &Conn) -> Option<String> {
         let worker = conn.said.workers.first()?;
-        let (account, name) = worker.split_once('.').unwrap_or((worker, ""));
+        let (account, _) = worker.split_once('.').unwrap_or((worker, ""));
+        let name = self.name_of(conn, worker).unwrap_or_default();
         match self.config.channel {
             ChannelMode::Aggregated => None,
             ChannelMode::PerUser => Some(account.to_owned()).filter(|user| !user.is_empty()),
             ChannelMode::PerMiner => Some(format!("farm.{name}")),
+        }
+    }
+
+    /// What pools are told as the name of a worker.
+    pub(super) fn name_of<'a>(&self, conn: &Conn, worker: &'a str) -> Option<&'a str> {
+        match self.listener_of(conn.miner) {
+            1 => Some(worker),
+            _ => worker.split_once('.').map(|(_, name)| name),
         }
     }
 
@@ -90,9 +99,9 @@ impl World {
     }
 
     /// Notes which upstream the farm mines at. Own channels elsewhere retire.
-    pub(super) fn farm_mines_at(&mut self, site: usize) {
+    pub(super) fn farm_mines_at(&mut self, site: usize) -> Checked {
         if self.active.is_some_and(|(active, _)| active == site) {
-            return;
+            return Ok(());
         }
         self.active = Some((site, self.now));
         for (other, place) in self.sites.iter_mut().enumerate() {
@@ -100,6 +109,7 @@ impl World {
                 call.is_deserted |= other != site;
             }
         }
+        self.check_last_resort(site)
     }
 
     /// A channel is asked for in the name of the farm, or of somebody who mines here or did lately.
@@ -244,7 +254,14 @@ impl World {
             if !call.is_own || !works || call.is_deserted {
                 continue;
             }
-            let here = |conn: &&Conn| self.owner(conn) == call.user;
+            let room = call.live_view().map_or(0, View::size);
+            // Who has just been told a shorter extranonce joins with the channel's next job.
+            let joins = |conn: &Conn| {
+                let bound = self.config.keepalive + SLACK;
+                conn.told_at.is_some_and(|told| self.now <= told + bound)
+            };
+            let fits = |conn: &Conn| conn.said.slot().size() <= room && !joins(conn);
+            let here = |conn: &&Conn| self.owner(conn) == call.user && fits(conn);
             for conn in self.watched_by(Invariant::OwnChannelServes).filter(here) {
                 let work = conn.said.work.as_ref();
                 let on_it =

@@ -102,9 +102,8 @@ impl World {
         let Some(call) = call.filter(|call| call.end != End::Over) else {
             return Ok(());
         };
-        call.end = End::Over;
         let id = upstream(call.upstream);
-        self.lost_blocks.append(&mut call.open_blocks);
+        self.lost_blocks.append(&mut call.end());
         self.trail.note(self.now, b"lost", || {
             format!("pool {site}: attempt {attempt} lost, {words}")
         });
@@ -131,11 +130,12 @@ impl World {
         }
         let call = self.sites[site].call(attempt);
         if let Some(call) = call.filter(|call| call.end != End::Over) {
-            call.end = End::Over;
-            self.lost_blocks.append(&mut call.open_blocks);
+            self.lost_blocks.append(&mut call.end());
             let at = call.to_pool.arrival(self.now, &mut self.random);
             self.queue.put(at, Event::PoolHangUp(site, attempt));
         }
+        // What goes out behind it in the same step may be the last job of all.
+        self.note_outage();
     }
 
     /// The connection that is an upstream to the proxy.
@@ -176,6 +176,7 @@ impl World {
         if let Message::Mining(Mining::SubmitSharesExtended(share)) = &mut message {
             step.sends.push(((site, attempt), share.clone(), worker));
             self.counted.sent[site] += 1;
+            call.note_share(share.sequence_number.0);
             let sent = Sent {
                 blocks_told: call.blocks_told,
             };
@@ -463,8 +464,12 @@ impl Call {
                 self.view = Some(View::new(id, success, self.fixed_version));
             }
             Message::Mining(message) => {
-                if let Mining::SubmitSharesSuccess(_) | Mining::SubmitSharesError(_) = message {
-                    self.open_blocks.clear();
+                match message {
+                    Mining::SubmitSharesSuccess(it) => {
+                        self.note_success(it.new_submits_accepted_count);
+                    }
+                    Mining::SubmitSharesError(it) => self.note_error(it.sequence_number.0),
+                    _ => {}
                 }
                 if let Mining::SetNewPrevHash(_) = message {
                     self.blocks_told += 1;

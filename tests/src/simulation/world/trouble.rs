@@ -488,6 +488,10 @@ impl World {
                 place.habits.little_extranonce,
                 "pool habit: too little extranonce",
             ),
+            (
+                place.habits.short_slots,
+                "pool habit: extranonce for short slots",
+            ),
         ];
         for (has, kind) in habits {
             if has {
