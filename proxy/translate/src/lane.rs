@@ -64,6 +64,11 @@ impl Lane {
         self.link
     }
 
+    /// Tells whether it is for one miner with this worker.
+    pub(crate) fn is_of_miner(&self, worker: &str) -> bool {
+        matches!(&self.owner, Owner::Miner(_, name) if **name == *worker)
+    }
+
     /// Gives the page that it is for, where it is for one.
     pub(crate) fn page(&self) -> Option<Page> {
         match self.owner {

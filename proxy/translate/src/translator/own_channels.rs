@@ -34,8 +34,15 @@ impl Translator {
                 Some(account) => Owner::Account(account.into()),
                 None => return,
             },
-            // Who resumes its session comes back to its channel.
-            ChannelMode::PerMiner => Owner::Miner(miner.slot(), miner.identity_text().into()),
+            ChannelMode::PerMiner => {
+                let worker = miner.identity_text();
+                // Who resumes its session comes back to its channel, whatever slot that was opened with.
+                let before = self.lanes.get(miner.home);
+                match before.filter(|lane| lane.is_of_miner(&worker)) {
+                    Some(lane) => lane.owner.clone(),
+                    None => Owner::Miner(miner.slot(), worker.into()),
+                }
+            }
         };
         let no_miner = demand(&self.config.difficulty, 0.0, None);
         let Some(lane) = self.lanes.find(now, owner, no_miner) else {

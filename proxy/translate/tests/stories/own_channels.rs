@@ -390,6 +390,35 @@ fn a_resumed_session_comes_back_to_its_own_channel_with_its_pending_shares() {
 }
 
 #[test]
+fn a_session_that_was_told_another_extranonce_comes_back_to_its_own_channel_too() {
+    let mut bench = Bench::new(Config {
+        channel: ChannelMode::PerMiner,
+        upstreams: vec![upstream("primary", 0), upstream("backup", 1)],
+        ..config()
+    });
+    bench.pools[1].extranonce_size = 6;
+    serve(&mut bench, 0);
+    serve(&mut bench, 1);
+    let rig = bench.start_miner("farm.rig");
+    let subscribe = r#"{"id":4,"method":"mining.extranonce.subscribe","params":[]}"#;
+    bench.say(rig, subscribe);
+    serve(&mut bench, 2);
+    bench.lose(0, "reset");
+    bench.lose(2, "reset");
+    assert_eq!(bench.rigs[rig].extranonce1, [0, 0]);
+    let own = bench.pools.len() - 1;
+    bench.pools[own].extranonce_size = 6;
+    serve(&mut bench, own);
+    let pending = grind(&bench.rigs[rig]);
+    let again = resume(&mut bench, rig);
+    bench.say(again, AUTHORIZE);
+    assert_eq!(works_for(&bench, again), own);
+    let reply = bench.say(again, &pending.line("farm.rig")).remove(0);
+    assert!(reply.contains("true"), "{reply}");
+    assert_eq!((shares(&mut bench, own), bench.pools.len()), (1, own + 1));
+}
+
+#[test]
 fn an_outage_of_the_farms_channel_lets_nobody_go_that_has_an_own_one() {
     let mut bench = Bench::with_work(Config {
         channel: ChannelMode::PerUser,
