@@ -487,7 +487,7 @@ impl Driver {
     }
 
     fn report(&self, asker: &Sender<Report>) {
-        let miners = self.translator.miner_statistics().collect();
+        let miners = self.translator.miner_statistics(Instant::now()).collect();
         // Who asked may have gone.
         let _ = asker.try_send(Report {
             statistics: self.translator.statistics(),

@@ -209,7 +209,61 @@ pub enum Event {
     },
 }
 
+impl Severity {
+    /// Gives its name.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
+}
+
 impl Event {
+    /// Gives the label of its kind.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::BlockFound { .. } => "block-found",
+            Self::BlockKept { .. } => "block-kept",
+            Self::UpstreamReady { .. } => "upstream-ready",
+            Self::UpstreamFailed { .. } => "upstream-failed",
+            Self::UpstreamProbed { .. } => "upstream-probed",
+            Self::UpstreamLate { .. } => "upstream-late",
+            Self::NewBlock { .. } => "new-block",
+            Self::MinersMoved { .. } => "miners-moved",
+            Self::MinersNarrowed { .. } => "miners-narrowed",
+            Self::NewJob { .. } => "new-job",
+            Self::TargetSet { .. } => "target-set",
+            Self::HashrateAnnounced { .. } => "hashrate-announced",
+            Self::ShareRefusedUpstream { .. } => "share-refused-upstream",
+            Self::UpstreamRemark { .. } => "upstream-remark",
+            Self::MinerReady { .. } => "miner-ready",
+            Self::DifficultyChanged { .. } => "difficulty-changed",
+            Self::ShareRefused { .. } => "share-refused",
+            Self::LimitMet { .. } => "limit-met",
+            Self::MinerClosed { .. } => "miner-closed",
+            Self::MinerLeft { .. } => "miner-left",
+        }
+    }
+
+    /// Tells whether it is about one miner, of which there may be thousands at once.
+    #[must_use]
+    pub fn is_about_a_miner(&self) -> bool {
+        matches!(
+            self,
+            Self::MinerReady { .. }
+                | Self::DifficultyChanged { .. }
+                | Self::ShareRefused { .. }
+                | Self::LimitMet { .. }
+                | Self::MinerClosed { .. }
+                | Self::MinerLeft { .. }
+        )
+    }
+
     /// Tells how much the event matters.
     #[must_use]
     pub fn severity(&self) -> Severity {

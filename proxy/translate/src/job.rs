@@ -76,6 +76,8 @@ pub(crate) struct Job {
     pub(crate) target: Target,
     /// The hardest difficulty at which no share is lost that the pool pays for by `target`.
     pub(crate) ceiling: Difficulty,
+    /// `target` as a difficulty: what a share of it is worth upstream.
+    pub(crate) worth: f64,
     /// Whose job it is.
     pub(crate) connection: ConnectionId,
     /// The channel that it was dealt on.

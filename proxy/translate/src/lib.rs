@@ -16,20 +16,26 @@
 //! | how hard is a miner's work? | `miner/start.rs`, `vardiff.rs`, `ceiling.rs`, `assigned.rs`, `known.rs` |
 //! | which firmware needs another answer? | `firmware.rs` |
 //! | who may come in, who is paused or banned? | `guard.rs` |
+//! | what does an operator see of miners, jobs and hashrates? | `statistics.rs`, `meter.rs`, `left.rs`, `history.rs` |
 
 mod assigned;
 mod backoff;
 mod ceiling;
 mod config;
+mod dealt;
 mod duplicates;
 mod event;
 mod firmware;
 mod guard;
+mod history;
 mod job;
 mod kept_block;
 mod known;
 mod lane;
+mod latency;
 mod layout;
+mod left;
+mod meter;
 mod miner;
 mod miners;
 mod output;
@@ -50,15 +56,23 @@ mod worker;
 pub use config::{
     ChannelMode, Config, DifficultyPolicy, ListenerConfig, ListenerId, UpstreamConfig,
 };
+pub use dealt::JobStatistics;
 pub use event::{Event, Severity};
 pub use firmware::{Firmware, Mark, ReconnectForm};
 pub use guard::{GuardPolicy, Limit};
+pub use history::{HISTORY_MINUTES, History, Minute};
 pub use kept_block::KeptBlock;
 pub use known::MAX_KNOWN_WORKERS;
+pub use latency::Latency;
+pub use left::{LeftCursor, LeftWorker};
+pub use meter::{HASHES_PER_DIFFICULTY, Meter, Span};
 pub use miners::MinerId;
 pub use output::{CloseReason, Delivery, Output};
 pub use refusal::Refusal;
-pub use statistics::{MinerStatistics, Statistics, UpstreamStatistics};
+pub use statistics::{
+    Failure, ListenerStatistics, MinerState, MinerStatistics, Statistics, UpstreamState,
+    UpstreamStatistics,
+};
 pub use translator::Translator;
 pub use upstream::{Fault, UpstreamId, Violation};
 pub use work::Notify;

@@ -13,23 +13,22 @@ use sv2::tlv::UserIdentity;
 
 use crate::assigned::Assigned;
 use crate::ceiling::Flow;
-use crate::config::ListenerConfig;
+use crate::config::{ListenerConfig, ListenerId};
 use crate::firmware::Firmware;
 use crate::guard::Conduct;
 use crate::lane::LaneId;
 use crate::layout::Layout;
+use crate::meter::Meter;
+use crate::miners::MinerId;
 use crate::refusal::Refusal;
 use crate::session::{Past, Session};
 use crate::share::Terms;
 use crate::slot::Slot;
-use crate::statistics::MinerStatistics;
+use crate::statistics::{MinerState, MinerStatistics};
 use crate::vardiff::Vardiff;
 use crate::work::WorkId;
 
 use self::start::PasswordWish;
-
-/// Hashes that a share of difficulty 1 takes on average.
-pub(crate) const HASHES_PER_DIFFICULTY: f64 = 4_294_967_296.0;
 
 /// Workers on one connection; more than any machine has, few enough to search one by one.
 const MAX_WORKERS: usize = 64;
@@ -83,8 +82,7 @@ pub(crate) struct Miner {
     /// Estimated hashrate, in h/s.
     pub(crate) hashrate: f64,
     pub(crate) last_work: Option<WorkId>,
-    pub(crate) shares_accepted: u64,
-    pub(crate) shares_rejected: u64,
+    pub(crate) meter: Meter,
 }
 
 #[derive(Debug)]
@@ -147,8 +145,7 @@ impl Miner {
             hashrate: 0.0,
             listener,
             last_work: None,
-            shares_accepted: 0,
-            shares_rejected: 0,
+            meter: Meter::default(),
         }
     }
 
@@ -284,22 +281,42 @@ impl Miner {
     /// Notes that the first work goes out: only now there is something to measure.
     pub(crate) fn begins_to_mine(&mut self, now: Instant) {
         self.last_line = now;
+        self.meter.begin(now);
         match self.past {
             Some(_) => self.vardiff.skip(now),
             None => self.vardiff = Vardiff::new(now),
         }
     }
 
-    pub(crate) fn statistics(&self) -> MinerStatistics {
+    /// Tells how far it has come.
+    fn state(&self, now: Instant) -> MinerState {
+        match (self.is_mining(), self.last_work) {
+            (false, _) => MinerState::SettingUp,
+            (true, None) => MinerState::WithoutWork,
+            (true, Some(_)) if self.conduct.pause_left(now).is_some() => MinerState::Paused,
+            (true, Some(_)) => MinerState::Mining,
+        }
+    }
+
+    pub(crate) fn statistics(
+        &self,
+        now: Instant,
+        id: MinerId,
+        listener: Option<ListenerId>,
+    ) -> MinerStatistics {
         MinerStatistics {
+            id,
+            listener,
+            connected: self.connected,
+            state: self.state(now),
+            shares_per_minute: self.listener.difficulty.shares_per_minute,
+            meter: self.meter,
             worker: self.worker_name().to_owned(),
             user_agent: self.user_agent().to_owned(),
             firmware: self.firmware().map(|firmware| firmware.name),
             peer: self.peer,
             difficulty: self.assigned.difficulty().to_f64(),
             hashrate: self.hashrate,
-            shares_accepted: self.shares_accepted,
-            shares_rejected: self.shares_rejected,
         }
     }
 }

@@ -1,8 +1,11 @@
 //! All connected miners, by an id that is never reused for another.
 
+use std::fmt;
+use std::ops::Range;
+
 use crate::miner::Miner;
 
-/// One Sv1 connection.
+/// One Sv1 connection. As text: its place and how many were there before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MinerId {
     index: u32,
@@ -23,6 +26,12 @@ impl MinerId {
             index,
             generation: 0,
         }
+    }
+}
+
+impl fmt::Display for MinerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.index, self.generation)
     }
 }
 
@@ -93,7 +102,18 @@ impl Miners {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (MinerId, &Miner)> {
-        (0..).zip(&self.places).filter_map(|(index, place)| {
+        self.of_places(0..self.places.len())
+    }
+
+    /// Gives the miners of some places.
+    pub(crate) fn of_places(
+        &self,
+        places: Range<usize>,
+    ) -> impl Iterator<Item = (MinerId, &Miner)> {
+        let first = u32::try_from(places.start).unwrap_or(u32::MAX);
+        let end = places.end.min(self.places.len());
+        let places = self.places.get(places.start..end).unwrap_or_default();
+        (first..).zip(places).filter_map(|(index, place)| {
             let miner = place.miner.as_deref()?;
             Some((
                 MinerId {
@@ -103,6 +123,11 @@ impl Miners {
                 miner,
             ))
         })
+    }
+
+    /// Gives the number of places, taken and free.
+    pub(crate) fn places(&self) -> usize {
+        self.places.len()
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (MinerId, &mut Miner)> {

@@ -149,14 +149,30 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
+    /// Gives it in a word or two.
+    #[must_use]
+    pub fn short(&self) -> &'static str {
+        match self {
+            Self::SetupTimeout(_) => "setup-timeout",
+            Self::Idle(_) => "idle",
+            Self::UnanswerableLine(_) => "unanswerable-line",
+            Self::NotReading(_) => "not-reading",
+            Self::NoUpstream(_) => "no-upstream",
+            Self::Banned(_) => "banned",
+            Self::SessionResumed => "session-resumed",
+            Self::ExtranonceTooLong(_) => "extranonce-too-long",
+            Self::Stopping => "stopping",
+        }
+    }
+
     /// Gives the label under which it is counted as a limit that was met; none where it is not a limit of its own.
     #[must_use]
     pub fn label(&self) -> Option<&'static str> {
         match self {
-            Self::SetupTimeout(_) => Some("setup-timeout"),
-            Self::Idle(_) => Some("idle"),
-            Self::UnanswerableLine(_) => Some("unanswerable-line"),
-            Self::NotReading(_) => Some("not-reading"),
+            Self::SetupTimeout(_)
+            | Self::Idle(_)
+            | Self::UnanswerableLine(_)
+            | Self::NotReading(_) => Some(self.short()),
             // A ban is told and counted as such, once for all connections that it closes.
             Self::Banned(_)
             | Self::NoUpstream(_)

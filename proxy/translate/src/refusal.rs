@@ -92,26 +92,51 @@ impl Refusal {
         }
     }
 
+    /// The labels of all refusals, each at its [`place`](Self::place).
+    pub const LABELS: [&'static str; 16] = [
+        "not-subscribed",
+        "unauthorized-worker",
+        "malformed",
+        "unknown-job",
+        "other-channels-job",
+        "stale",
+        "upstream-gone",
+        "extranonce2-size",
+        "ntime-too-old",
+        "ntime-too-new",
+        "version-rolling-not-negotiated",
+        "version-rolling-not-allowed",
+        "version-bits-outside-mask",
+        "duplicate",
+        "paused",
+        "low-difficulty",
+    ];
+
     /// Gives the label under which such refusals are counted.
     #[must_use]
     pub fn label(&self) -> &'static str {
+        Self::LABELS.get(self.place()).copied().unwrap_or_default()
+    }
+
+    /// Gives the place of the label in [`LABELS`](Self::LABELS).
+    pub(crate) fn place(&self) -> usize {
         match self {
-            Self::NotSubscribed => "not-subscribed",
-            Self::UnauthorizedWorker => "unauthorized-worker",
-            Self::Malformed => "malformed",
-            Self::UnknownJob => "unknown-job",
-            Self::OtherChannelsJob => "other-channels-job",
-            Self::Stale => "stale",
-            Self::UpstreamGone => "upstream-gone",
-            Self::Extranonce2Size { .. } => "extranonce2-size",
-            Self::NtimeTooOld { .. } => "ntime-too-old",
-            Self::NtimeTooNew { .. } => "ntime-too-new",
-            Self::VersionRollingNotNegotiated => "version-rolling-not-negotiated",
-            Self::VersionRollingNotAllowed => "version-rolling-not-allowed",
-            Self::VersionBitsOutsideMask { .. } => "version-bits-outside-mask",
-            Self::Duplicate => "duplicate",
-            Self::Paused(_) => "paused",
-            Self::LowDifficulty { .. } => "low-difficulty",
+            Self::NotSubscribed => 0,
+            Self::UnauthorizedWorker => 1,
+            Self::Malformed => 2,
+            Self::UnknownJob => 3,
+            Self::OtherChannelsJob => 4,
+            Self::Stale => 5,
+            Self::UpstreamGone => 6,
+            Self::Extranonce2Size { .. } => 7,
+            Self::NtimeTooOld { .. } => 8,
+            Self::NtimeTooNew { .. } => 9,
+            Self::VersionRollingNotNegotiated => 10,
+            Self::VersionRollingNotAllowed => 11,
+            Self::VersionBitsOutsideMask { .. } => 12,
+            Self::Duplicate => 13,
+            Self::Paused(_) => 14,
+            Self::LowDifficulty { .. } => 15,
         }
     }
 }

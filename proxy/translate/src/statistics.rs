@@ -1,9 +1,15 @@
 //! What happened so far, in numbers. Counters only rise; the body shows them.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Instant;
 
+use crate::config::ListenerId;
 use crate::event::Event;
 use crate::kept_block::KeptBlock;
+use crate::latency::Latency;
+use crate::meter::Meter;
+use crate::miners::MinerId;
 use crate::output::Output;
 use crate::upstream::Outputs;
 
@@ -47,8 +53,90 @@ pub struct Statistics {
     pub keepalives: u64,
     /// Estimated hashrate of all miners, in h/s.
     pub hashrate: f64,
+    /// Accepted work of the whole farm, and refused shares.
+    pub meter: Meter,
+    /// How often miners were given to another upstream, by cause: `start` for the first, `failed` where theirs had no
+    /// work any more, `late` where it missed a block, `preferred` where a preferred one was back.
+    pub switches: BTreeMap<&'static str, u64>,
+    /// Times that no upstream had work, the start not counted.
+    pub outages: u64,
+    /// Since when none has.
+    pub outage_since: Option<Instant>,
+    /// Each listener, by [`ListenerId`].
+    pub listeners: Vec<ListenerStatistics>,
+    /// How many miners work at which difficulty, the easiest first; as of the last look at all miners.
+    pub difficulties: Vec<(f64, u64)>,
     /// Each upstream, in the order of the configuration.
     pub upstreams: Vec<UpstreamStatistics>,
+}
+
+/// Counters of one listener.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ListenerStatistics {
+    /// Miners that connected.
+    pub miners_connected: u64,
+    /// Miners that are connected now.
+    pub miners: u64,
+}
+
+/// How far a connection to an upstream has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UpstreamState {
+    /// It is not needed, or the next attempt is not due yet.
+    #[default]
+    Waiting,
+    /// It is dialled.
+    Dialling,
+    /// The connection is set up.
+    SettingUp,
+    /// The channel is asked for.
+    Opening,
+    /// The channel is open and has no job yet.
+    Open,
+    /// There is work that nobody needs: it is held warm.
+    Warm,
+    /// It is known to have missed a block.
+    Late,
+    /// The miners work for it.
+    Active,
+}
+
+impl UpstreamState {
+    /// All of them, from the farthest to the best.
+    pub const ALL: [Self; 8] = [
+        Self::Waiting,
+        Self::Dialling,
+        Self::SettingUp,
+        Self::Opening,
+        Self::Open,
+        Self::Warm,
+        Self::Late,
+        Self::Active,
+    ];
+
+    /// Gives its name.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Dialling => "dialling",
+            Self::SettingUp => "setting-up",
+            Self::Opening => "opening",
+            Self::Open => "open",
+            Self::Warm => "warm",
+            Self::Late => "late",
+            Self::Active => "active",
+        }
+    }
+}
+
+/// The last time that a connection to an upstream ended by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// When.
+    pub at: Instant,
+    /// Why, in words.
+    pub words: String,
 }
 
 /// Counters of one upstream.
@@ -56,6 +144,20 @@ pub struct Statistics {
 pub struct UpstreamStatistics {
     /// The operator's name for it.
     pub name: String,
+    /// How far its connection has come.
+    pub state: UpstreamState,
+    /// Whether the miners work for it.
+    pub active: bool,
+    /// Since when its channel is open, or is not.
+    pub since: Option<Instant>,
+    /// When it is dialled again.
+    pub retry_at: Option<Instant>,
+    /// Times that it was dialled.
+    pub dials: u64,
+    /// How often its connection ended or could not be made, by cause.
+    pub failures: BTreeMap<&'static str, u64>,
+    /// The last time.
+    pub last_failure: Option<Failure>,
     /// Whether a channel is open now.
     pub open: bool,
     /// Channels opened so far.
@@ -64,8 +166,14 @@ pub struct UpstreamStatistics {
     pub shares_sent: u64,
     /// Shares that it acknowledged.
     pub shares_accepted: u64,
-    /// Sum of the difficulties that it acknowledged.
+    /// Sum of the difficulties that it says that it credited.
     pub work_accepted: u64,
+    /// Sum of the difficulties that the jobs of the acknowledged shares had.
+    pub work_acknowledged: f64,
+    /// The same over spans of time.
+    pub meter: Meter,
+    /// From a share that was sent to its answer.
+    pub answers: Latency,
     /// Shares that it refused, by error code.
     pub shares_rejected: BTreeMap<String, u64>,
     /// Shares without an answer as their connection ended.
@@ -87,6 +195,18 @@ pub struct UpstreamStatistics {
 /// What is known of one miner.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MinerStatistics {
+    /// Its connection.
+    pub id: MinerId,
+    /// The listener that it came to; `None` for the usual one.
+    pub listener: Option<ListenerId>,
+    /// When it connected.
+    pub connected: Instant,
+    /// How far it has come.
+    pub state: MinerState,
+    /// Shares per minute that it is to find.
+    pub shares_per_minute: f64,
+    /// What it achieved over this connection.
+    pub meter: Meter,
     /// Name of the first authorized worker.
     pub worker: String,
     /// What the miner says of itself.
@@ -94,15 +214,24 @@ pub struct MinerStatistics {
     /// The firmware that it is known for.
     pub firmware: Option<&'static str>,
     /// Its address.
-    pub peer: std::net::SocketAddr,
+    pub peer: SocketAddr,
     /// The difficulty of its work.
     pub difficulty: f64,
     /// Estimated hashrate, in h/s.
     pub hashrate: f64,
-    /// Shares that were good.
-    pub shares_accepted: u64,
-    /// Shares that were refused.
-    pub shares_rejected: u64,
+}
+
+/// How far a miner has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MinerState {
+    /// It has not subscribed and authorized.
+    SettingUp,
+    /// No upstream had work for it yet.
+    WithoutWork,
+    /// It works.
+    Mining,
+    /// It works and its shares are not looked at for now: nearly all were invalid.
+    Paused,
 }
 
 impl UpstreamStatistics {
@@ -124,6 +253,13 @@ impl UpstreamStatistics {
         self.shares_sent += other.shares_sent;
         self.shares_accepted += other.shares_accepted;
         self.work_accepted = self.work_accepted.saturating_add(other.work_accepted);
+        self.work_acknowledged += other.work_acknowledged;
+        self.meter.add(&other.meter);
+        self.answers.add(&other.answers);
+        self.dials += other.dials;
+        for (label, count) in &other.failures {
+            *self.failures.entry(label).or_default() += count;
+        }
         self.shares_unanswered += other.shares_unanswered;
         self.blocks_kept += other.blocks_kept;
         self.shares_pending += other.shares_pending;

@@ -10,6 +10,7 @@
 //! | channels of single accounts or miners | `translator/own_channels.rs` |
 //! | more miners than one narrow channel tells apart | `translator/further_channels.rs` |
 //! | the look at all miners once a second | `translator/oversight.rs` |
+//! | what can be seen from outside | `translator/showing.rs` |
 
 mod dealing;
 mod further_channels;
@@ -19,6 +20,7 @@ mod oversight;
 mod own_channels;
 mod requests;
 mod shares;
+mod showing;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -31,19 +33,22 @@ use sv2::message::Message;
 
 use crate::ceiling::Flow;
 use crate::config::{Config, ListenerConfig, ListenerId};
+use crate::dealt::DealtJobs;
 use crate::duplicates::Duplicates;
 use crate::event::Event;
 use crate::guard::{Guard, Limit};
+use crate::history::History;
 use crate::known::KnownDifficulties;
 use crate::lane::Lanes;
 use crate::layout::Layout;
+use crate::left::LeftWorkers;
 use crate::miner::{Miner, Reply};
 use crate::miners::{MinerId, Miners};
 use crate::output::{CloseReason, Output};
 use crate::refusal::Refusal;
 use crate::session::Sessions;
 use crate::slot::Slots;
-use crate::statistics::{MinerStatistics, Statistics};
+use crate::statistics::{ListenerStatistics, Statistics};
 use crate::upstream::{Demand, News, Outputs, UpstreamId};
 use crate::upstreams::Upstreams;
 use crate::work::{WorkIds, Works};
@@ -90,6 +95,9 @@ pub struct Translator {
     /// Miners that subscribed and authorized.
     mining: u64,
     statistics: Statistics,
+    history: History,
+    left: LeftWorkers,
+    dealt: DealtJobs,
     outputs: Outputs,
     /// Order of a fan-out, kept for its memory.
     fan_out: Vec<dealing::Turn>,
@@ -133,7 +141,13 @@ impl Translator {
             last_fan_out: now,
             demand: oversight::demand(&config.difficulty, 0.0, None),
             mining: 0,
-            statistics: Statistics::default(),
+            statistics: Statistics {
+                listeners: vec![ListenerStatistics::default(); config.listeners.len()],
+                ..Statistics::default()
+            },
+            history: History::new(now),
+            left: LeftWorkers::default(),
+            dealt: DealtJobs::default(),
             outputs: Outputs::new(),
             fan_out: Vec::new(),
             stopping: false,
@@ -156,17 +170,17 @@ impl Translator {
             return None;
         }
         let (usual, listeners) = &self.listeners;
-        let listener = listeners.get(listener.0).unwrap_or(usual);
-        let miner = Miner::new(now, peer, Arc::clone(listener));
+        let its = listeners.get(listener.0).unwrap_or(usual);
+        let miner = Miner::new(now, peer, Arc::clone(its));
         let id = self.miners.insert(miner)?;
         self.guard.opened(now, peer.ip());
-        self.statistics.miners_connected += 1;
+        self.count_arrival(listener);
         Some(id)
     }
 
     /// Takes the end of a connection that the miner or the network ended.
     pub fn handle_miner_left(&mut self, now: Instant, miner: MinerId) {
-        let Some(miner) = self.remove_miner(now, miner) else {
+        let Some(miner) = self.remove_miner(now, miner, "left") else {
             return;
         };
         let worker = miner.worker_name().to_owned();
@@ -236,7 +250,7 @@ impl Translator {
 
     /// Closes a miner for a reason that the body found.
     pub fn close_miner(&mut self, now: Instant, id: MinerId, reason: CloseReason) {
-        let Some(miner) = self.remove_miner(now, id) else {
+        let Some(miner) = self.remove_miner(now, id, reason.short()) else {
             return;
         };
         if let Some(label) = reason.label() {
@@ -349,24 +363,6 @@ impl Translator {
         }
     }
 
-    /// Gives the counters as they stand.
-    #[must_use]
-    pub fn statistics(&self) -> Statistics {
-        let mut statistics = self.statistics.clone();
-        statistics.miners = self.miners.len() as u64;
-        statistics.miners_mining = self.mining;
-        let lanes = self.lanes.iter().filter(|(_, lane)| lane.serves);
-        let lanes = lanes.map(|(_, lane)| lane.demand.hashrate.to_f64());
-        statistics.hashrate = self.demand.hashrate.to_f64() + lanes.sum::<f64>();
-        statistics.upstreams = self.upstreams.statistics().collect();
-        statistics
-    }
-
-    /// Gives what is known of each miner.
-    pub fn miner_statistics(&self) -> impl Iterator<Item = MinerStatistics> {
-        self.miners.iter().map(|(_, miner)| miner.statistics())
-    }
-
     /// Gives the difficulties that workers mine at or last mined at, those noted last at the end: what
     /// [`Config::worker_difficulties`] takes at the next start.
     pub fn worker_difficulties(&self) -> impl Iterator<Item = (&str, Difficulty)> {
@@ -379,8 +375,9 @@ impl Translator {
         self.outputs.push_back(Output::Event(event));
     }
 
-    fn remove_miner(&mut self, now: Instant, id: MinerId) -> Option<Miner> {
+    fn remove_miner(&mut self, now: Instant, id: MinerId, reason: &'static str) -> Option<Miner> {
         let mut miner = self.miners.remove(id)?;
+        self.note_left(now, &miner, reason);
         self.guard.closed(now, miner.peer.ip());
         self.mining -= u64::from(miner.is_mining());
         if let Some(difficulty) = miner.learnt() {

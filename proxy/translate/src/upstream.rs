@@ -33,7 +33,7 @@ use crate::event::Event;
 use crate::job::Job;
 use crate::layout::{Layout, Page};
 use crate::output::Output;
-use crate::statistics::UpstreamStatistics;
+use crate::statistics::{Failure, UpstreamState, UpstreamStatistics};
 
 use self::pulse::Patience;
 use self::remarks::Remarks;
@@ -167,6 +167,7 @@ impl Upstream {
             without_extensions: false,
             statistics: UpstreamStatistics {
                 name: config.name.clone(),
+                since: Some(now),
                 ..Default::default()
             },
         }
@@ -320,6 +321,7 @@ impl Upstream {
     fn dial(&mut self, redirect: Option<Place>, outputs: &mut Outputs) {
         self.state = State::Dialling;
         self.connections += 1;
+        self.statistics.dials += 1;
         let configured = || (self.config.host.clone(), self.config.port);
         self.place = redirect.clone().unwrap_or_else(configured);
         outputs.push_back(Output::Dial {
@@ -509,7 +511,11 @@ impl Upstream {
             self.backoff.reset();
         }
         self.refuses_channel |= fault.is_refusal();
+        if self.statistics.open {
+            self.statistics.since = Some(now);
+        }
         let unanswered = self.end_channel(outputs);
+        self.note_failure(now, &fault);
         // A healthy upstream that sends us elsewhere is followed at once; one that does nothing else is not.
         let retry_in = match healthy && redirect.is_some() {
             true => Duration::ZERO,
@@ -526,6 +532,41 @@ impl Upstream {
             unanswered,
             retry_in,
         }));
+    }
+
+    fn note_failure(&mut self, now: Instant, fault: &Fault) {
+        let failures = &mut self.statistics.failures;
+        *failures.entry(fault.label()).or_default() += 1;
+        self.statistics.last_failure = Some(Failure {
+            at: now,
+            words: fault.to_string(),
+        });
+    }
+
+    /// Tells how far the connection has come; `active` says whether the miners work for it.
+    fn state(&self, active: bool) -> UpstreamState {
+        match &self.state {
+            State::Waiting { .. } | State::Stopped => UpstreamState::Waiting,
+            State::Dialling => UpstreamState::Dialling,
+            State::SettingUp { .. } | State::Negotiating { .. } => UpstreamState::SettingUp,
+            State::Opening { .. } => UpstreamState::Opening,
+            State::Open(channel) if channel.current().is_none() => UpstreamState::Open,
+            State::Open(channel) if channel.is_late() => UpstreamState::Late,
+            State::Open(_) if active => UpstreamState::Active,
+            State::Open(_) => UpstreamState::Warm,
+        }
+    }
+
+    /// Gives its counters as they stand.
+    pub(crate) fn statistics(&self, active: bool) -> UpstreamStatistics {
+        let mut statistics = self.statistics.clone();
+        statistics.state = self.state(active);
+        statistics.active = active;
+        statistics.retry_at = match &self.state {
+            State::Waiting { until, .. } => Some(*until),
+            _ => None,
+        };
+        statistics
     }
 
     /// Counts what ends with the channel; gives the number of shares without an answer.

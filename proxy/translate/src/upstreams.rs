@@ -14,6 +14,7 @@ mod agenda;
 mod lateness;
 mod own;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -46,6 +47,8 @@ pub(crate) struct Upstreams {
     active: Option<UpstreamId>,
     /// Since when none is.
     idle_since: Option<Instant>,
+    switches: BTreeMap<&'static str, u64>,
+    outages: u64,
     votes: Votes,
     /// Connections of single accounts or miners.
     own: OwnChannels,
@@ -62,6 +65,8 @@ impl Upstreams {
             all: all.collect(),
             active: None,
             idle_since: Some(now),
+            switches: BTreeMap::new(),
+            outages: 0,
             votes: Votes::new(config.upstream_block_grace, config.upstreams.len()),
             own: OwnChannels::new(config, seed),
         }
@@ -119,9 +124,31 @@ impl Upstreams {
         if chosen == self.active {
             return None;
         }
+        self.count_switch(chosen);
         self.active = chosen;
         self.idle_since = chosen.is_none().then_some(now);
         self.get(chosen?)?.current_job().map(Arc::clone)
+    }
+
+    /// Counts a change of the active upstream by its cause.
+    fn count_switch(&mut self, chosen: Option<UpstreamId>) {
+        let before = self.active.and_then(|id| self.get(id));
+        let cause = match (before, chosen) {
+            (_, None) => {
+                self.outages += 1;
+                return;
+            }
+            (None, _) if self.switches.is_empty() => "start",
+            (Some(before), _) if before.is_late() => "late",
+            (Some(before), _) if before.works() => "preferred",
+            (_, _) => "failed",
+        };
+        *self.switches.entry(cause).or_default() += 1;
+    }
+
+    /// Gives how often the active upstream changed, by cause, and how often none had work any more.
+    pub(crate) fn switches(&self) -> (&BTreeMap<&'static str, u64>, u64) {
+        (&self.switches, self.outages)
     }
 
     /// Does what is due.
@@ -245,7 +272,8 @@ impl Upstreams {
 
     pub(crate) fn statistics(&self) -> impl Iterator<Item = UpstreamStatistics> {
         self.all.iter().map(|upstream| {
-            let mut statistics = upstream.statistics.clone();
+            let active = self.active == Some(upstream.id());
+            let mut statistics = upstream.statistics(active);
             self.own.add_to(upstream.id(), &mut statistics);
             statistics
         })

@@ -112,7 +112,7 @@ impl Miner {
 
     /// Gives the difficulty that is worth remembering of the worker.
     pub(crate) fn learnt(&self) -> Option<Difficulty> {
-        let learnt = self.follows_measure() && self.shares_accepted > 0;
+        let learnt = self.follows_measure() && self.meter.accepted() > 0;
         learnt.then(|| self.assigned.difficulty())
     }
 }

@@ -8,6 +8,7 @@ use sv1::notification;
 use sv2::bitcoin::Difficulty;
 
 use super::Translator;
+use crate::dealt::JobStatistics;
 use crate::event::Event;
 use crate::job::Job;
 use crate::lane::LaneId;
@@ -55,6 +56,7 @@ impl Translator {
         self.outage_since = None;
         self.advance_job_serial(now);
         self.statistics.jobs += 1;
+        let told = Arc::clone(&job);
         let (work, ceiling) = {
             let work = self.works.make(now, job, &mut self.work_ids);
             (work.id, work.job.ceiling)
@@ -73,6 +75,18 @@ impl Translator {
             self.event(Event::MinersMoved { upstream, miners });
         }
         let upstream = self.upstream_name(id);
+        self.dealt.note(JobStatistics {
+            at: now,
+            upstream: upstream.clone(),
+            job_id: told.dealt.id,
+            height: told.height(),
+            prev_hash: tip.prev_hash,
+            network_difficulty: tip.network_target.difficulty(),
+            difficulty: told.target.difficulty(),
+            new_block,
+            clean: clean_jobs,
+            miners,
+        });
         if !new_block {
             return self.event(Event::NewJob { upstream, miners });
         }

@@ -61,7 +61,7 @@ impl Translator {
         let neighbours = self.miners.iter().filter(|(_, it)| there(it.peer.ip()));
         let (mut good, mut all) = (0_usize, Vec::new());
         for (id, miner) in neighbours {
-            good += usize::from(miner.shares_accepted > 0 && !miner.conduct.is_suspect());
+            good += usize::from(miner.meter.accepted() > 0 && !miner.conduct.is_suspect());
             all.push(id);
         }
         if good * 2 > all.len() {

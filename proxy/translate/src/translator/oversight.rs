@@ -1,5 +1,6 @@
 //! The look at all miners once a second: time limits, difficulty, and the hashrate that upstreams are told.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use sv2::bitcoin::{Difficulty, Hashrate, Target};
@@ -7,7 +8,8 @@ use sv2::bitcoin::{Difficulty, Hashrate, Target};
 use super::Translator;
 use crate::config::{Config, DifficultyPolicy};
 use crate::lane::LaneId;
-use crate::miner::{HASHES_PER_DIFFICULTY, Miner};
+use crate::meter::HASHES_PER_DIFFICULTY;
+use crate::miner::Miner;
 use crate::miners::MinerId;
 use crate::output::CloseReason;
 use crate::upstream::Demand;
@@ -33,6 +35,7 @@ impl Translator {
             self.advance_job_serial(now);
         }
         let (mut hashrate, mut hardest) = (0.0, None);
+        let mut difficulties = BTreeMap::new();
         let bounded = !self.flow.is_over(now);
         let ceiling = |works: &Works| works.newest().map(|work| work.job.ceiling);
         let farms = ceiling(&self.works);
@@ -66,6 +69,7 @@ impl Translator {
                 false => miner.vardiff.skip(now),
             }
             miner.estimate_hashrate();
+            *difficulties.entry(miner.assigned.difficulty()).or_default() += 1;
             if miner.lane == LaneId::FARM {
                 hashrate += miner.hashrate;
                 hardest = hardest.max(Some(miner.fitting()));
@@ -74,6 +78,7 @@ impl Translator {
         }
         self.demand = demand(&policy, hashrate, hardest);
         self.look_over_lanes(now);
+        self.note_farm(now, difficulties);
         for (id, difficulty) in changes {
             self.change_difficulty(now, id, difficulty);
         }
@@ -84,6 +89,18 @@ impl Translator {
             self.close_miner(now, id, reason);
         }
         self.close_who_stays(now);
+    }
+
+    /// Notes what the farm looks like.
+    fn note_farm(&mut self, now: Instant, difficulties: BTreeMap<Difficulty, u64>) {
+        let miners = u32::try_from(self.mining).unwrap_or(u32::MAX);
+        self.history
+            .note(now, |minute| minute.miners = minute.miners.max(miners));
+        let difficulties = difficulties.into_iter();
+        self.statistics.difficulties = difficulties
+            .map(|(difficulty, miners)| (difficulty.to_f64(), miners))
+            .collect();
+        self.left.forget(now);
     }
 
     /// Tells upstreams at once of the first miner that begins to mine; the next look at all miners tells of the others.

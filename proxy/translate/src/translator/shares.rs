@@ -146,7 +146,7 @@ impl Translator {
             .worker_names()
             .then(|| miner.identity(&submit.worker).ok())
             .flatten();
-        let message = channel.submit(job, share.fields, extranonce, statistics);
+        let message = channel.submit(now, job, share.fields, extranonce, statistics);
         let found = block.map(|block| {
             let upstream = block.upstream.clone();
             let block = KeptBlock {
@@ -174,7 +174,13 @@ impl Translator {
 
     fn count_share(&mut self, now: Instant, id: MinerId, share: &GoodShare) {
         self.statistics.shares_accepted += 1;
-        self.statistics.work_accepted += share.credit.to_f64();
+        let work = share.credit.to_f64();
+        self.statistics.work_accepted += work;
+        self.statistics.meter.accept(now, work);
+        self.history.note(now, |minute| {
+            minute.accepted += 1;
+            minute.work += work;
+        });
         if share.for_upstream {
             self.flow.note(now);
         }
@@ -182,7 +188,7 @@ impl Translator {
         let Some(miner) = self.miners.get_mut(id) else {
             return;
         };
-        miner.shares_accepted += 1;
+        miner.meter.accept(now, work);
         miner.conduct.note_good(now);
         miner.flow.note(now);
         self.guard.note_good(now, miner.peer.ip());
@@ -201,10 +207,12 @@ impl Translator {
             .shares_rejected
             .entry(refusal.label())
             .or_default() += 1;
+        self.statistics.meter.reject(now, refusal);
+        self.history.note(now, |minute| minute.rejected += 1);
         let Some(miner) = self.miners.get_mut(id) else {
             return;
         };
-        miner.shares_rejected += 1;
+        miner.meter.reject(now, refusal);
         let worker = match miner.worker_name() {
             "" => miner.peer.to_string(),
             worker => worker.to_owned(),

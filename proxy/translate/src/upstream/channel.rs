@@ -105,6 +105,12 @@ impl Told<'_> {
         }
     }
 
+    /// Notes how long a share waited for its answer.
+    fn note_answer(&mut self, share: &Unanswered) {
+        let took = self.now.saturating_duration_since(share.sent);
+        self.statistics.answers.note(took);
+    }
+
     fn remark(&mut self, remark: String) {
         self.warn(|upstream| Event::UpstreamRemark { upstream, remark });
     }
@@ -117,6 +123,15 @@ struct SentBlock {
     /// Whether an answer was counted for it.
     is_counted: bool,
     block: Box<KeptBlock>,
+}
+
+/// A share that was sent and has no answer.
+#[derive(Debug, Clone, Copy)]
+struct Unanswered {
+    number: SequenceNumber,
+    sent: Instant,
+    /// Difficulty that the upstream owes us for it.
+    worth: f64,
 }
 
 /// An open extended channel.
@@ -151,7 +166,7 @@ pub(crate) struct Channel {
     pub(super) pulse: Pulse,
     pub(crate) duplicates: Duplicates,
     next_sequence: u32,
-    unanswered: VecDeque<SequenceNumber>,
+    unanswered: VecDeque<Unanswered>,
     /// Solved blocks that may not have been answered.
     unanswered_blocks: VecDeque<SentBlock>,
     /// What the last Success went up to.
@@ -455,6 +470,7 @@ impl Channel {
             active_since: now,
             target: self.target,
             ceiling: ceiling::of_target(self.target),
+            worth: self.target.difficulty().to_f64(),
             connection: self.connection,
             channel_id: self.id,
             block: self.block,
@@ -478,6 +494,7 @@ impl Channel {
     /// Makes the message for a share; the job must be this channel's.
     pub(crate) fn submit(
         &mut self,
+        now: Instant,
         job: &Job,
         fields: RolledFields,
         extranonce: B0_32,
@@ -488,7 +505,11 @@ impl Channel {
         if self.unanswered.len() >= MAX_UNANSWERED && self.unanswered.pop_front().is_some() {
             statistics.shares_unanswered += 1;
         }
-        self.unanswered.push_back(sequence_number);
+        self.unanswered.push_back(Unanswered {
+            number: sequence_number,
+            sent: now,
+            worth: job.worth,
+        });
         statistics.shares_sent += 1;
         statistics.shares_pending = self.unanswered();
         SubmitSharesExtended {
@@ -542,13 +563,18 @@ impl Channel {
         let count = message.new_submits_accepted_count;
         let covered = (count as usize).min(self.unanswered.len());
         let answered: Vec<_> = self.unanswered.drain(..covered).collect();
+        answered.iter().for_each(|share| told.note_answer(share));
         self.acknowledged = Some(message.last_sequence_number);
-        self.release_blocks(|number| answered.contains(&number));
+        self.release_blocks(|number| answered.iter().any(|share| share.number == number));
         told.statistics.shares_accepted += covered as u64;
         told.statistics.work_accepted = told
             .statistics
             .work_accepted
             .saturating_add(message.new_shares_sum);
+        let work = answered.iter().map(|share| share.worth).sum::<f64>();
+        let meter = &mut told.statistics.meter;
+        meter.accept_many(told.now, covered as u64, work);
+        told.statistics.work_acknowledged += work;
         told.statistics.shares_pending = self.unanswered();
         if covered < count as usize {
             told.remark(format!(
@@ -561,7 +587,7 @@ impl Channel {
     /// is the one that the Success meant; one that was never sent is nobody's.
     fn take_error(&mut self, message: &SubmitSharesError, told: &mut Told<'_>) {
         let error_code = message.error_code.to_string();
-        let Some(first) = self.unanswered.front().copied() else {
+        let Some(first) = self.unanswered.front().map(|share| share.number) else {
             return told.remark(format!(
                 "refused a share where none had no answer: {error_code}"
             ));
@@ -574,8 +600,12 @@ impl Channel {
         let distance = |number: &SequenceNumber| number.0.wrapping_sub(first.0);
         let place = self
             .unanswered
-            .binary_search_by_key(&distance(&named), distance);
+            .binary_search_by_key(&distance(&named), |share| distance(&share.number));
         let answered = self.unanswered.remove(place.unwrap_or(0));
+        if let Some(share) = &answered {
+            told.note_answer(share);
+        }
+        let answered = answered.map(|share| share.number);
         self.unanswered_blocks.retain(|sent| sent.number != named);
         self.release_blocks(|number| Some(number) == answered);
         told.statistics.count_rejection(&error_code);

@@ -78,6 +78,29 @@ impl Fault {
                 | Self::ExtranonceRefused { .. }
         )
     }
+
+    /// Gives the label under which it is counted.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::ConnectionLost(_) => "connection-lost",
+            Self::NoAnswer(_) => "no-answer",
+            Self::SetupRefused { .. }
+            | Self::OtherProtocolVersion(_)
+            | Self::ExtensionsRequired(_) => "setup-refused",
+            Self::ChannelRefused(_) => "channel-refused",
+            Self::TooLittleExtranonce { .. } | Self::ExtranonceRefused { .. } => {
+                "too-little-extranonce"
+            }
+            Self::NoJob => "no-job",
+            Self::Silent(_) => "silent",
+            Self::ChannelClosed(_) => "channel-closed",
+            Self::Reconnect => "reconnect",
+            Self::Violation(_) => "violation",
+            Self::NotNeeded => "not-needed",
+            Self::Stopping => "stopping",
+        }
+    }
 }
 
 /// What a server must not do.

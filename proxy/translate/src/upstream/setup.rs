@@ -263,6 +263,7 @@ impl Upstream {
         let target = Target::from_le_bytes(success.target.0);
         self.refuses_channel = false;
         self.statistics.open = true;
+        self.statistics.since = Some(now);
         self.statistics.channels_opened += 1;
         self.statistics.difficulty = target.difficulty().to_f64();
         outputs.push_back(Output::Event(Event::UpstreamReady {

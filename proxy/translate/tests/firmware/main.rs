@@ -202,7 +202,12 @@ fn the_operator_sees_which_firmware_a_miner_runs() {
         r#"{"id":2,"method":"mining.authorize","params":["farm.rig","x"]}"#,
     ];
     farm.send(&lines.map(str::to_owned));
-    let miner = farm.bench.brain.miner_statistics().next().unwrap();
+    let miner = farm
+        .bench
+        .brain
+        .miner_statistics(farm.bench.now)
+        .next()
+        .unwrap();
     assert_eq!(miner.firmware, Some("Bitaxe"));
     let log = farm.bench.log().join("\n");
     assert!(

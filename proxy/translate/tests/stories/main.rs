@@ -31,6 +31,7 @@ mod properties;
 mod sessions;
 mod set_up;
 mod shares;
+mod showing;
 mod silence;
 mod upstreams;
 mod vectors;

@@ -233,7 +233,14 @@ fn what_was_measured_of_a_miner_is_not_forgotten_over_a_cut() {
         bench.mine(rig);
         bench.wait(0.5);
     }
-    let hashrate = |bench: &Bench| bench.brain.miner_statistics().next().unwrap().hashrate;
+    let hashrate = |bench: &Bench| {
+        bench
+            .brain
+            .miner_statistics(bench.now)
+            .next()
+            .unwrap()
+            .hashrate
+    };
     let (before, difficulty) = (hashrate(&bench), bench.rigs[rig].difficulty);
     bench.leave(rig);
     bench.wait(30.0);
