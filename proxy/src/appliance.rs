@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_channel::Sender;
 use async_io::Async;
@@ -13,6 +13,8 @@ use crate::config::{self, Config};
 use crate::descriptors::{self, Places};
 use crate::downstream;
 use crate::driver::{self, Driver, Input, Inputs, Report};
+use crate::http;
+use crate::journal::{Journal, Numbers};
 use crate::runtime::{self, JoinHandle};
 use crate::state::blocks::Blocks;
 use crate::state::saving::Saving;
@@ -33,6 +35,9 @@ pub enum StartError {
         /// The operating system's reason.
         error: io::Error,
     },
+    /// The HTTP server's thread cannot be started.
+    #[error("cannot serve http: {0}")]
+    Http(io::Error),
     /// The system gives no randomness.
     #[error("the system gives no randomness: {0}")]
     Randomness(getrandom::Error),
@@ -46,6 +51,7 @@ pub enum StartError {
 pub struct Appliance {
     addresses: Vec<SocketAddr>,
     shards: Vec<Shard>,
+    http: Option<http::Server>,
     /// Saves what is learnt of workers.
     saving: Option<Saving>,
     /// Writes solved blocks until the drivers have ended.
@@ -83,6 +89,11 @@ impl Appliance {
             log::info!("listening for miners on {address}");
             sockets.push((address, socket, listener));
         }
+        let for_http = config.http.address.map(|address| {
+            let error = |error| StartError::Listen { address, error };
+            downstream::listen(address).map_err(error)
+        });
+        let for_http = for_http.transpose()?;
         let directory = config.state.directory.as_deref();
         let directory = directory.map(StateDirectory::open_if_it_works);
         let directory = directory.transpose()?.flatten();
@@ -92,12 +103,15 @@ impl Appliance {
         let places = descriptors::places(config);
         let addresses = sockets.iter().map(|(address, ..)| *address).collect();
         let mut shards = Vec::new();
+        let mut shown = Vec::new();
+        let numbers = Numbers::new(SystemTime::now());
         while let Some((_, _, first)) = sockets.first() {
             let upstreams = &first.upstreams;
             let (ours, rest): (Vec<_>, Vec<_>) = sockets
                 .into_iter()
                 .partition(|(_, _, listener)| listener.upstreams == *upstreams);
             sockets = rest;
+            let listens = ours.iter().map(|(address, ..)| *address).collect();
             let listeners = ours
                 .into_iter()
                 .map(|(_, socket, listener)| (socket, listener));
@@ -105,19 +119,29 @@ impl Appliance {
             let mut brain = brain_config(config, upstreams, &listeners)?;
             brain.first_slot = first_slot;
             brain.worker_difficulties = workers.iter().flat_map(Workers::known).cloned().collect();
-            shards.push(Shard::start(
-                config,
-                upstreams,
-                brain,
-                sockets,
-                (&blocks, &places),
-            ));
+            let journal = Journal::new(numbers.clone());
+            let surroundings = (&blocks, &places, journal);
+            let shard = Shard::start(config, upstreams, brain, sockets, surroundings);
+            shown.push(http::Source {
+                listeners: listens,
+                inputs: shard.inputs.clone(),
+            });
+            shards.push(shard);
+        }
+        let http = for_http.map(|socket| {
+            let server = http::Server::start(socket, &config.http, &config.limits, shown);
+            server.map_err(StartError::Http)
+        });
+        let http = http.transpose()?;
+        if let Some(http) = &http {
+            log::info!("serving http on {}", http.address());
         }
         let drivers = shards.iter().map(|shard| shard.inputs.clone());
         let saving = workers.map(|workers| Saving::start(workers, drivers.collect()));
         Ok(Self {
             addresses,
             shards,
+            http,
             saving,
             keeping,
         })
@@ -127,6 +151,12 @@ impl Appliance {
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Gives the address that HTTP is served on, with its real port; `None` where it is off.
+    #[must_use]
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http.as_ref().map(http::Server::address)
     }
 
     /// Asks each driver how things are.
@@ -173,7 +203,7 @@ impl Shard {
         upstreams: &[usize],
         brain: translate::Config,
         listeners: Vec<Async<TcpListener>>,
-        (blocks, places): (&Blocks, &Places),
+        (blocks, places, journal): (&Blocks, &Places, Journal),
     ) -> Self {
         let inputs = Inputs::new(config.limits.queue);
         let translator = Translator::new(Instant::now(), brain);
@@ -186,7 +216,13 @@ impl Shard {
         };
         let acceptors = listeners.into_iter().enumerate().map(accept).collect();
         let limits = config.limits.clone();
-        let driver = Driver::new(translator, upstreams, limits, blocks.clone(), inputs);
+        let driver = Driver::new(
+            translator,
+            upstreams,
+            limits,
+            (blocks.clone(), journal),
+            inputs,
+        );
         Self {
             inputs: own,
             driver: runtime::spawn(driver.run()),

@@ -27,7 +27,7 @@ use std::path::Path;
 
 pub use self::difficulty::Difficulty;
 pub use self::duration::{DurationError, format_duration, parse_duration};
-pub use self::http::Http;
+pub use self::http::{Http, Token};
 pub use self::limits::Limits;
 pub use self::listener::Listener;
 pub use self::log::Log;
@@ -60,7 +60,7 @@ pub struct Config {
     pub limits: Limits,
     /// What is kept from one run to the next.
     pub state: State,
-    /// Where the dashboard, the API and the metrics are to be served.
+    /// Where the API, the metrics and the probes are served.
     pub http: Http,
     /// How much is logged, and how.
     pub log: Log,

@@ -146,7 +146,7 @@ impl Probe {
                 self.link = Some(link);
                 self.translator.handle_upstream_connected(now, id);
             }
-            Some(Ok(Input::UpstreamMessage(id, attempt, message))) if attempt == present => {
+            Some(Ok(Input::UpstreamMessage(id, attempt, message, _))) if attempt == present => {
                 self.translator.handle_message(now, id, *message)
             }
             Some(Ok(Input::UpstreamLost(id, attempt, words))) if attempt == present => {

@@ -109,6 +109,9 @@ impl Running {
         let address = appliance.addresses().first().copied();
         let address = address.ok_or_else(|| failed(&"no listener"))?;
         println!("proxy  stratum+tcp://{address} (a miner of your own may join)");
+        if let Some(http) = appliance.http_address() {
+            println!("http   http://{http}/");
+        }
         let miners = start_miners(miners, address);
         println!(
             "miners {} on this CPU, {} % of each core at most",
@@ -200,7 +203,10 @@ fn proxy_config(url: sv2::url::PoolUrl) -> Config {
         }],
         difficulty,
         state: config::State::default(),
-        http: config::Http { address: None },
+        http: config::Http {
+            address: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+            ..config::Http::default()
+        },
         outage: config::Outage::default(),
         translation: config::Translation::default(),
         limits: config::Limits::default(),

@@ -11,7 +11,7 @@ use translate::ChannelMode;
 
 use crate::config::Config;
 
-/// Held back for dials of upstreams, listening sockets, the poller, files of the state directory and the dashboard.
+/// Held back for dials of upstreams, listening sockets, the poller and files of the state directory.
 const HELD_BACK: usize = 128;
 /// Places where the system has no limit: as many as `limits.max_miners` can be.
 const UNLIMITED: usize = 1_000_000;
@@ -60,5 +60,6 @@ fn held_back(limit: usize, config: &Config) -> usize {
         // Each is a connection to the pool.
         ChannelMode::PerUser | ChannelMode::PerMiner => config.limits.max_channels,
     };
-    (HELD_BACK + channels).min(limit / 2)
+    let clients = config.http.address.map(|_| config.limits.http_connections);
+    (HELD_BACK + channels + clients.unwrap_or_default()).min(limit / 2)
 }

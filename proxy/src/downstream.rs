@@ -167,11 +167,12 @@ async fn read_lines(
             Ok(0) | Err(_) => return Ok(()),
             Ok(length) => length,
         };
+        let received = Instant::now();
         let mut chunk = buffer.get(..length).unwrap_or_default();
         while let Some(line) = decoder.next_line(&mut chunk) {
             let line = line.map_err(|error| error.to_string())?;
             let input = match parse_call(line) {
-                Ok(incoming) => Input::Incoming(miner, incoming),
+                Ok(incoming) => Input::Incoming(miner, incoming, received),
                 Err(error) => Input::BadLine(miner, Box::new(error)),
             };
             if inputs.send(input).await.is_err() {

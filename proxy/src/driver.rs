@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
 use futures_lite::future;
-use sv1::{CallError, Incoming};
+use sv1::{CallError, Incoming, Request};
 use sv2::message::Message;
 use translate::{
     CloseReason, ListenerId, MinerId, MinerStatistics, Output, Statistics, Translator, UpstreamId,
@@ -18,8 +18,10 @@ use translate::{
 use crate::alarm::Alarm;
 use crate::config::Limits;
 use crate::downstream::{Connection, Flushed, MinerLink};
+use crate::journal::Journal;
 use crate::logging;
 use crate::runtime;
+use crate::snapshot::{Census, CensusTaking, Queue, Snapshot, Timings};
 use crate::state::blocks::Blocks;
 use crate::state::workers::Difficulties;
 use crate::upstream::{self, Attempt, Place, Sent, UpstreamLink};
@@ -36,8 +38,8 @@ const BLOCKED_CHECK: Duration = Duration::from_secs(1);
 pub(crate) enum Input {
     /// A listener accepted a connection.
     MinerConnected(ListenerId, Connection),
-    /// A miner sent a request.
-    Incoming(MinerId, Incoming),
+    /// A miner sent a request, received then.
+    Incoming(MinerId, Incoming, Instant),
     /// A miner sent a line that is no request.
     BadLine(MinerId, Box<CallError>),
     /// A miner sends more requests than are read within a second.
@@ -48,14 +50,18 @@ pub(crate) enum Input {
     MinerDrained(MinerId, bool),
     /// An upstream is connected and has proved its key.
     UpstreamConnected(UpstreamId, Attempt, UpstreamLink),
-    /// An upstream sent a message.
-    UpstreamMessage(UpstreamId, Attempt, Box<Message>),
+    /// An upstream sent a message, received then.
+    UpstreamMessage(UpstreamId, Attempt, Box<Message>, Instant),
     /// An upstream's connection ended, or could not be made.
     UpstreamLost(UpstreamId, Attempt, String),
     /// Somebody wants to know at which difficulties workers mine.
     WorkerDifficulties(Sender<Difficulties>),
     /// Somebody wants to know how things are.
     Report(Sender<Report>),
+    /// Somebody wants to see the counters.
+    Snapshot(Sender<Arc<Snapshot>>),
+    /// Somebody wants to see every miner.
+    Census(Sender<Arc<Census>>),
     /// The process is to stop.
     Stop,
 }
@@ -111,6 +117,13 @@ pub(crate) struct Driver {
     blocked: HashSet<MinerId>,
     next_blocked_check: Instant,
     alarm: Alarm,
+    journal: Journal,
+    timings: Timings,
+    /// When the shares were received whose replies are to be written.
+    submits: Vec<Instant>,
+    /// When the job was received that is to be written to miners.
+    job_received: Option<Instant>,
+    census: Option<CensusTaking>,
     /// Upstream connections that end once their last messages are written.
     hanging_up: HashSet<(UpstreamId, Attempt)>,
     stopping: bool,
@@ -121,7 +134,7 @@ impl Driver {
         translator: Translator,
         places: Vec<Place>,
         limits: Limits,
-        blocks: Blocks,
+        (blocks, journal): (Blocks, Journal),
         inputs: Inputs,
     ) -> Self {
         let upstreams = places.into_iter().map(|place| Upstream {
@@ -140,6 +153,11 @@ impl Driver {
             blocked: HashSet::new(),
             next_blocked_check: Instant::now(),
             alarm: Alarm::default(),
+            journal,
+            timings: Timings::default(),
+            submits: Vec::new(),
+            job_received: None,
+            census: None,
             hanging_up: HashSet::new(),
             stopping: false,
         }
@@ -159,6 +177,7 @@ impl Driver {
                 self.take_batch(input);
             }
             self.act();
+            self.go_on_with_census().await;
             if !self.inputs.miners.1.is_empty() {
                 // A new block that has come meanwhile goes first.
                 future::yield_now().await;
@@ -200,6 +219,9 @@ impl Driver {
     async fn next_input(&mut self) -> Option<Input> {
         let due = self.due();
         let next = future::or(self.inputs.upstream.1.recv(), self.inputs.miners.1.recv());
+        if self.census.is_some() {
+            return future::poll_once(next).await?.ok();
+        }
         let input = future::or(async { Some(next.await) }, async {
             self.alarm.wait_until(due).await;
             None
@@ -225,7 +247,10 @@ impl Driver {
     fn take(&mut self, input: Input) {
         let now = Instant::now();
         match input {
-            Input::Incoming(miner, incoming) => {
+            Input::Incoming(miner, incoming, received) => {
+                if is_submit(&incoming) {
+                    self.submits.push(received);
+                }
                 let Some(link) = link(&mut self.miners, miner) else {
                     return;
                 };
@@ -262,9 +287,13 @@ impl Driver {
                 upstream.link = Some(link);
                 self.translator.handle_upstream_connected(now, id);
             }
-            Input::UpstreamMessage(id, attempt, message) => {
+            Input::UpstreamMessage(id, attempt, message, received) => {
                 if self.upstream(id, attempt).is_some() {
+                    let jobs = self.translator.jobs_dealt();
                     self.translator.handle_message(now, id, *message);
+                    if self.translator.jobs_dealt() > jobs {
+                        self.job_received.get_or_insert(received);
+                    }
                 }
             }
             Input::UpstreamLost(id, attempt, words) => {
@@ -282,6 +311,14 @@ impl Driver {
                 let _ = asker.try_send(known.collect());
             }
             Input::Report(asker) => self.report(&asker),
+            Input::Snapshot(asker) => {
+                // Who asked may have gone.
+                let _ = asker.try_send(Arc::new(self.snapshot(now)));
+            }
+            Input::Census(asker) => {
+                let census = self.census.get_or_insert_with(CensusTaking::new);
+                census.answer(asker);
+            }
             Input::Stop => self.stop(now),
         }
         self.collect_outputs();
@@ -296,6 +333,23 @@ impl Driver {
             self.flush(now, miner);
         }
         self.dirty = dirty;
+        self.note_timings();
+    }
+
+    /// Notes how long it took to write what was due.
+    fn note_timings(&mut self) {
+        if self.submits.is_empty() && self.job_received.is_none() {
+            return;
+        }
+        let written = Instant::now();
+        for received in self.submits.drain(..) {
+            let took = written.saturating_duration_since(received);
+            self.timings.replies.note(took);
+        }
+        if let Some(received) = self.job_received.take() {
+            let took = written.saturating_duration_since(received);
+            self.timings.fan_out.note(took);
+        }
     }
 
     fn collect_outputs(&mut self) {
@@ -333,7 +387,10 @@ impl Driver {
                     }
                 }
                 Output::KeepBlock(block) => self.blocks.keep(*block),
-                Output::Event(event) => logging::event(&event),
+                Output::Event(event) => {
+                    logging::event(&event);
+                    self.journal.note(event);
+                }
             }
         }
     }
@@ -486,6 +543,38 @@ impl Driver {
         }
     }
 
+    /// Shows the counters.
+    fn snapshot(&mut self, now: Instant) -> Snapshot {
+        let queue = |name, queue: &Receiver<Input>| Queue {
+            name,
+            length: queue.len(),
+            capacity: queue.capacity().unwrap_or(usize::MAX),
+        };
+        Snapshot {
+            statistics: self.translator.statistics(),
+            timings: self.timings,
+            queues: [
+                queue("miners", &self.inputs.miners.1),
+                queue("upstreams", &self.inputs.upstream.1),
+            ],
+            jobs: self.translator.jobs().cloned().collect(),
+            history: self.translator.history(now).clone(),
+            events: self.journal.events(),
+        }
+    }
+
+    /// Takes a slice of the census that somebody waits for; then all other tasks get their turn.
+    async fn go_on_with_census(&mut self) {
+        let Some(mut census) = self.census.take() else {
+            return;
+        };
+        match census.go_on(Instant::now(), &self.translator) {
+            true => census.finish(),
+            false => self.census = Some(census),
+        }
+        future::yield_now().await;
+    }
+
     fn report(&self, asker: &Sender<Report>) {
         let miners = self.translator.miner_statistics(Instant::now()).collect();
         // Who asked may have gone.
@@ -510,6 +599,13 @@ impl Driver {
         self.translator.stop(now);
         self.stopping = true;
     }
+}
+
+fn is_submit(incoming: &Incoming) -> bool {
+    let Incoming::Call { request, .. } = incoming else {
+        return false;
+    };
+    matches!(request, Request::Submit(_))
 }
 
 /// Finds a miner's link; not that of another who took its place.

@@ -14,10 +14,13 @@ mod descriptors;
 mod dial;
 mod downstream;
 mod driver;
+mod http;
+mod journal;
 mod logging;
 mod pace;
 pub mod run;
 pub mod runtime;
+mod snapshot;
 mod state;
 mod upstream;
 

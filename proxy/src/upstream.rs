@@ -4,7 +4,7 @@ use std::io;
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_channel::{Receiver, Sender, TrySendError};
 use async_std::io::{ReadExt, WriteExt};
@@ -198,6 +198,7 @@ async fn read(
         if length == 0 {
             return Ok(());
         }
+        let received = Instant::now();
         let mut bytes = buffer.get(..length).unwrap_or_default();
         loop {
             // What is taken without making a frame is the beginning of one.
@@ -206,7 +207,7 @@ async fn read(
                 break;
             };
             let message = Message::decode(frame)?.message;
-            let input = Input::UpstreamMessage(upstream, attempt, Box::new(message));
+            let input = Input::UpstreamMessage(upstream, attempt, Box::new(message), received);
             inputs.send(input).await.map_err(|_| Ended::Stopped)?;
         }
     }

@@ -473,6 +473,8 @@ keepalive = "60s"
 worker_names = "yes"
 [http]
 address = "8330"
+token = "too short"
+miner_series = -1
 [log]
 level = "loud"
 timestamps = 0
@@ -487,9 +489,11 @@ directory = "state"
             "f:12: translation.keepalive: expected a duration from \"1s\" to \"50s\", found \"60s\"",
             "f:13: translation.worker_names: expected true or false, found \"yes\"",
             "f:15: http.address: expected an IP address and port such as \"127.0.0.1:8330\", found \"8330\"; \"\" is off",
-            "f:17: log.level: expected \"error\", \"warn\", \"info\", \"debug\", \"trace\" or \"off\", found \"loud\"",
-            "f:18: log.timestamps: expected true or false, found 0",
-            "f:20: state.directory: expected an absolute path such as \"/var/lib/millrace\", found \"state\"; \
+            "f:16: http.token: expected a secret of 16 to 255 characters without spaces, found one of 9",
+            "f:17: http.miner_series: expected a whole number of miners from 0 to 1000, found -1",
+            "f:19: log.level: expected \"error\", \"warn\", \"info\", \"debug\", \"trace\" or \"off\", found \"loud\"",
+            "f:20: log.timestamps: expected true or false, found 0",
+            "f:22: state.directory: expected an absolute path such as \"/var/lib/millrace\", found \"state\"; \
              \"\" keeps nothing",
         ],
     );
@@ -500,6 +504,26 @@ directory = "state"
             "f:10: translation.version_mask: expected 8 hex digits such as \"1fffe000\", found \"+1fffe00\"",
         ],
     );
+}
+
+#[test]
+fn beyond_loopback_a_token_is_required() {
+    assert_below(
+        "[http]\naddress = \"0.0.0.0:8330\"\n",
+        &[
+            "f:7: http.token: missing: 0.0.0.0:8330 can be seen from the network; write a secret of at least 16 \
+             characters that clients are to show",
+        ],
+    );
+    for good in [
+        "address = \"0.0.0.0:8330\"\ntoken = \"0123456789abcdef\"",
+        "address = \"[::1]:8330\"",
+        "address = \"127.0.0.2:8330\"\ntoken = \"\"",
+    ] {
+        assert!(parse(&format!("{GOOD}[http]\n{good}\n")).is_ok(), "{good}");
+    }
+    let config = parse(&format!("{GOOD}[http]\ntoken = \"0123456789abcdef\"\n")).unwrap();
+    assert!(!format!("{config:?}").contains("0123456789abcdef"));
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn a_good_config_is_told_in_short_and_exits_0() {
             "  without an upstream miners are held for 10m, then let go",
             "  at most 20000 miners",
             "  no state is kept: after a restart every miner is measured anew",
-            "  http 127.0.0.1:8330: accepted, and not served by this version",
+            "  http on 127.0.0.1:8330 for everybody on this machine",
         ]
     );
     assert_eq!(text(&output.stderr), "");

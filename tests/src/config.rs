@@ -12,6 +12,7 @@ pub struct ProxyConfig {
     limits: Vec<String>,
     listener_lines: Vec<String>,
     more: Vec<String>,
+    http: String,
     level: &'static str,
 }
 
@@ -29,6 +30,7 @@ impl ProxyConfig {
             ],
             listener_lines: Vec::new(),
             more: Vec::new(),
+            http: "address = \"\"".into(),
             level: "debug",
         }
     }
@@ -58,6 +60,13 @@ impl ProxyConfig {
     #[must_use]
     pub fn listener_line(mut self, line: &str) -> Self {
         self.listener_lines.push(line.to_owned());
+        self
+    }
+
+    /// Serves HTTP on a free port, with more lines in `[http]`; by default it is off.
+    #[must_use]
+    pub fn http(mut self, lines: &str) -> Self {
+        self.http = format!("address = \"127.0.0.1:0\"\n{lines}");
         self
     }
 
@@ -92,8 +101,9 @@ impl ProxyConfig {
         let _ = writeln!(
             text,
             "[difficulty]\nstart = {difficulty:?}\nmin = {difficulty:?}\nvardiff = false\n\
-             [limits]\n{}\n[http]\naddress = \"\"\n[log]\nlevel = \"{}\"\ntimestamps = false\n{}",
+             [limits]\n{}\n[http]\n{}\n[log]\nlevel = \"{}\"\ntimestamps = false\n{}",
             self.limits.join("\n"),
+            self.http,
             self.level,
             self.more.join("\n")
         );

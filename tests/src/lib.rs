@@ -14,6 +14,7 @@ mod config;
 pub mod failover;
 pub mod farm;
 pub mod flood;
+mod http;
 pub mod load;
 mod pool;
 mod program;
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 pub use build::build;
 pub use config::ProxyConfig;
+pub use http::{Http, Reply};
 pub use pool::Pool;
 pub use program::{Ended, Program};
 pub use rig::{Answer, Rig};

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::{PATIENCE, ProxyConfig};
+use crate::{Http, PATIENCE, ProxyConfig};
 
 /// Lines of the log that a failed test shows.
 const LAST_LINES: usize = 30;
@@ -150,6 +150,17 @@ impl Program {
         let line = self.wait_for_log("listening for miners on ");
         let address = line.rsplit(' ').next().unwrap_or_default();
         address.parse().expect("the log ends in an address")
+    }
+
+    /// Waits until it serves HTTP, and gives where.
+    ///
+    /// # Panics
+    /// Where it does not.
+    #[must_use]
+    pub fn http(&self) -> Http {
+        let line = self.wait_for_log("serving http on ");
+        let address = line.rsplit(' ').next().unwrap_or_default();
+        Http::new(address.parse().expect("the log ends in an address"))
     }
 
     /// Waits for a line of the log that contains `words`; looks at what is there already too.

@@ -10,6 +10,8 @@ mod appliance {
     mod flood;
     mod hostile_miners;
     mod hostile_pools;
+    mod http;
+    mod http_api;
     mod judge;
     mod listeners;
     mod load;

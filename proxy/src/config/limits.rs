@@ -42,6 +42,10 @@ pub struct Limits {
     pub upstream_probe_timeout: Duration,
     /// Time that an upstream may take to a block that another has announced.
     pub upstream_block_grace: Duration,
+    /// Connections to the HTTP server at once; further ones are closed at once.
+    pub http_connections: usize,
+    /// Time for an HTTP client to send its next request, and to take in the answer.
+    pub http_timeout: Duration,
     /// Wait before an upstream is tried again after its first failure; doubled for each further one, with jitter.
     pub retry_min: Duration,
     /// Longest wait between two tries of an upstream, however often it failed.
@@ -94,6 +98,10 @@ impl Default for Limits {
             // Blocks reach well-connected pools within two seconds of each other. The upstream pays for work on the old
             // block as long as it does not know the new one, so patience costs the farm nothing.
             upstream_block_grace: Duration::from_secs(10),
+            // A dashboard takes up to six, a scraper one; 64 with the longest answers hold 30 MB.
+            http_connections: 64,
+            // Longer than the pause between two looks of a dashboard; a scraper may have to connect anew.
+            http_timeout: Duration::from_secs(60),
             // Soon enough for a restarted pool; slow enough not to be a flood when 1,000 farms return.
             retry_min: Duration::from_secs(1),
             retry_max: Duration::from_secs(30),
@@ -148,6 +156,9 @@ impl Limits {
         let pending = 16_384..=16_777_216;
         self.pending_bytes = section.integer("pending_bytes", "bytes", self.pending_bytes, pending);
         self.queue = section.integer("queue", "entries", self.queue, 16..=1_048_576);
+        let connections = self.http_connections;
+        self.http_connections =
+            section.integer("http_connections", "connections", connections, 1..=10_000);
     }
 
     fn read_times(&mut self, section: &mut Section<'_, '_>) {
@@ -184,6 +195,7 @@ impl Limits {
             &mut self.upstream_block_grace,
             10 * MINUTE,
         );
+        read("http_timeout", &mut self.http_timeout, HOUR);
         read("retry_min", &mut self.retry_min, HOUR);
         read("retry_max", &mut self.retry_max, HOUR);
     }

@@ -34,13 +34,14 @@ impl fmt::Display for Summary<'_> {
                 f.write_str("\n  no state is kept: after a restart every miner is measured anew")?
             }
         }
-        if let Some(address) = self.0.http.address {
-            write!(
-                f,
-                "\n  http {address}: accepted, and not served by this version"
-            )?;
-        }
-        Ok(())
+        let Some(address) = self.0.http.address else {
+            return f.write_str("\n  no http");
+        };
+        let to = match self.0.http.token {
+            Some(_) => "who knows the token",
+            None => "everybody on this machine",
+        };
+        write!(f, "\n  http on {address} for {to}")
     }
 }
 

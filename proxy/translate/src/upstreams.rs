@@ -146,6 +146,11 @@ impl Upstreams {
         *self.switches.entry(cause).or_default() += 1;
     }
 
+    /// Tells since when nobody would take a share; `None` while somebody does.
+    pub(crate) fn idle_since(&self) -> Option<Instant> {
+        self.idle_since
+    }
+
     /// Gives how often the active upstream changed, by cause, and how often none had work any more.
     pub(crate) fn switches(&self) -> (&BTreeMap<&'static str, u64>, u64) {
         (&self.switches, self.outages)

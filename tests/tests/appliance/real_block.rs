@@ -82,7 +82,10 @@ fn proxy_config(pool: &Pool) -> Config {
         translation: config::Translation::default(),
         limits: config::Limits::default(),
         state: config::State::default(),
-        http: config::Http::default(),
+        http: config::Http {
+            address: None,
+            ..config::Http::default()
+        },
         log: config::Log::default(),
     }
 }

@@ -26,7 +26,7 @@ impl Translator {
         let lanes = self.lanes.iter().filter(|(_, lane)| lane.serves);
         let lanes = lanes.map(|(_, lane)| lane.demand.hashrate.to_f64());
         statistics.hashrate = self.demand.hashrate.to_f64() + lanes.sum::<f64>();
-        statistics.outage_since = self.outage_since;
+        statistics.outage_since = self.upstreams.idle_since();
         let (switches, outages) = self.upstreams.switches();
         statistics.switches.clone_from(switches);
         statistics.outages = outages;

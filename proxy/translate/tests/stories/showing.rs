@@ -121,20 +121,20 @@ fn the_farm_its_miners_and_its_minutes_are_measured_alike() {
 #[test]
 fn a_worker_that_left_is_remembered_with_all_that_it_did() {
     let mut bench = Bench::with_work(config());
-    let [first, second] = ["farm.a", "farm.b"].map(|name| bench.start_miner(name));
+    let [first, second] = ["farm.rig", "farm.b"].map(|name| bench.start_miner(name));
     bench.mine(first);
     bench.leave(first);
-    assert_eq!(left(&bench), [("farm.a".to_owned(), 1, "left")]);
+    assert_eq!(left(&bench), [("farm.rig".to_owned(), 1, "left")]);
     bench.wait(60.0);
     bench.leave(second);
     let knocks = bench.start_miner("farm.c");
     bench.leave(knocks);
-    let again = bench.start_miner("farm.a");
+    let again = bench.start_miner("farm.rig");
     bench.mine(again);
     bench.wait(601.0);
     let expected = [
         ("farm.b".to_owned(), 0, "left"),
-        ("farm.a".to_owned(), 2, "idle"),
+        ("farm.rig".to_owned(), 2, "idle"),
     ];
     assert_eq!(left(&bench), expected, "and who only knocked is not");
     bench.start_miner("farm.c");

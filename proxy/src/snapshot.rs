@@ -1,0 +1,106 @@
+//! What a driver shows of itself when somebody asks: counters at once, miners in slices between its other work, so that
+//! no share or job waits behind ten thousand rows. Nothing is collected when nobody asks.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_channel::Sender;
+use translate::{
+    History, JobStatistics, Latency, LeftCursor, LeftWorker, MinerStatistics, Statistics,
+    Translator,
+};
+
+use crate::journal::Recorded;
+
+/// Rows collected before other work gets its turn: some 50 µs.
+const SLICE: usize = 256;
+
+/// Counters of one driver, and what is bounded.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) statistics: Statistics,
+    pub(crate) timings: Timings,
+    pub(crate) queues: [Queue; 2],
+    pub(crate) jobs: Vec<Arc<JobStatistics>>,
+    pub(crate) history: History,
+    pub(crate) events: Vec<Arc<Recorded>>,
+}
+
+/// How long things take that the translator does not see.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Timings {
+    /// From a job that was received to the last miner that it was written to.
+    pub(crate) fan_out: Latency,
+    /// From a share that was received to its reply.
+    pub(crate) replies: Latency,
+}
+
+/// How full a queue of inputs is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Queue {
+    pub(crate) name: &'static str,
+    pub(crate) length: usize,
+    pub(crate) capacity: usize,
+}
+
+/// Every miner of one driver, and the workers whose connections ended.
+#[derive(Debug)]
+pub(crate) struct Census {
+    pub(crate) miners: Vec<MinerStatistics>,
+    pub(crate) left: Vec<LeftWorker>,
+}
+
+/// A census that is being taken.
+#[derive(Debug)]
+pub(crate) struct CensusTaking {
+    next_place: usize,
+    left: LeftCursor,
+    census: Census,
+    askers: Vec<Sender<Arc<Census>>>,
+}
+
+impl CensusTaking {
+    pub(crate) fn new() -> Self {
+        Self {
+            next_place: 0,
+            left: LeftCursor::default(),
+            census: Census {
+                miners: Vec::new(),
+                left: Vec::new(),
+            },
+            askers: Vec::new(),
+        }
+    }
+
+    /// Adds somebody who waits for it.
+    pub(crate) fn answer(&mut self, asker: Sender<Arc<Census>>) {
+        self.askers.push(asker);
+    }
+
+    /// Takes one slice; tells whether it was the last.
+    pub(crate) fn go_on(&mut self, now: Instant, translator: &Translator) -> bool {
+        let places = translator.miner_places();
+        if self.next_place < places {
+            let end = places.min(self.next_place + SLICE);
+            let miners = translator.miner_statistics_of(now, self.next_place..end);
+            self.census.miners.extend(miners);
+            self.next_place = end;
+            return false;
+        }
+        let before = self.census.left.len();
+        for (place, worker) in translator.left_workers(self.left).take(SLICE) {
+            self.left = place;
+            self.census.left.push(worker.clone());
+        }
+        self.census.left.len() - before < SLICE
+    }
+
+    /// Gives it to all who wait.
+    pub(crate) fn finish(self) {
+        let census = Arc::new(self.census);
+        for asker in self.askers {
+            // Who asked may have gone.
+            let _ = asker.try_send(Arc::clone(&census));
+        }
+    }
+}
