@@ -35,7 +35,8 @@ mod appliance {
     fn pool_and_proxy(config: sv2_pool::PoolConfig) -> (Pool, Program) {
         let pool = Pool::start(config);
         let proxy = Program::run(millrace(), &ProxyConfig::new(&[pool.url()]));
-        let _ = proxy.wait_for_log("channel open");
+        // Not before the first job: miners get the extranonce that it has room for.
+        let _ = proxy.wait_for_log("new block on");
         (pool, proxy)
     }
 }
