@@ -10,6 +10,7 @@
 //! | what do miners do? | `miner.rs`, `world/mining.rs`, `conn.rs` |
 //! | what do pools do, and do wrong? | `site.rs`, `world/pools.rs`, `world/trouble.rs` |
 //! | what must hold? | `invariant.rs`, `world/judge.rs`, `world/audit.rs` |
+//! | whose channel, whose space? | `world/own.rs`, `world/moving.rs`, `slot.rs` |
 //! | what was dealt, by the spec? | `view.rs` |
 //! | are the invariants watched at all? | `seam.rs` |
 

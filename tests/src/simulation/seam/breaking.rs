@@ -233,7 +233,10 @@ impl Seam {
         if self.strikes(Invariant::Bounded) {
             let more = (0..20_000).map(|_| Output::Deliver {
                 miner,
-                delivery: first.clone(),
+                delivery: Delivery {
+                    extranonce: None,
+                    ..first.clone()
+                },
             });
             self.more.extend(more);
         }
@@ -388,7 +391,7 @@ fn with_longer_slot(reply: &str) -> Vec<u8> {
     }
 }
 
-/// A subscribe reply with the extranonce1 of another.
+/// A subscribe reply with the extranonce1 of another, where that is as long.
 fn with_slot_of(reply: &str, other: &str) -> Vec<u8> {
     let slot = |reply: &str| {
         let (before, _) = reply.rsplit_once("\",")?;
@@ -396,7 +399,7 @@ fn with_slot_of(reply: &str, other: &str) -> Vec<u8> {
         Some(slot.to_owned())
     };
     match (slot(reply), slot(other)) {
-        (Some(own), Some(other)) => reply
+        (Some(own), Some(other)) if own.len() == other.len() => reply
             .replacen(&format!("\"{own}\","), &format!("\"{other}\","), 1)
             .into_bytes(),
         _ => reply.as_bytes().to_vec(),

@@ -20,6 +20,8 @@ const SLACK: Duration = Duration::from_secs(2);
 pub(super) struct Moved {
     conn: usize,
     way: Way,
+    /// Bytes that the farm's channel had then: it may go to another in the same step.
+    room: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +63,7 @@ impl World {
         Ok(Some(Moved {
             conn: index,
             way: Way::Reconnect { names_place },
+            room: self.farms_view().map(View::size),
         }))
     }
 
@@ -75,6 +78,7 @@ impl World {
         Some(Moved {
             conn,
             way: Way::Close { size, asked },
+            room: self.farms_view().map(View::size),
         })
     }
 
@@ -135,14 +139,8 @@ impl World {
         let conn = &self.conns[moved.conn];
         let agent = self.miners[conn.miner].habits.agent;
         let slot = conn.said.slot();
-        let Some(room) = self.farms_view().map(View::size) else {
-            return ensure(false, Invariant::MovedForCause, || {
-                format!(
-                    "miner {} was moved by {:?} though there is no work",
-                    conn.miner, moved.way
-                )
-            });
-        };
+        let rooms = [moved.room, self.farms_view().map(View::size)];
+        let is_short = |room: usize| slot.size() > room;
         let is_gentle = match moved.way {
             Way::Reconnect { names_place } => {
                 agent.knows_reconnect
@@ -152,15 +150,15 @@ impl World {
             Way::Close { size, asked } => {
                 let stayed = asked.is_some_and(|asked| self.now >= asked + PATIENCE);
                 let knows_nothing = !agent.knows_reconnect && !self.takes_extranonce(conn);
-                usize::from(size) == room && (stayed || knows_nothing)
+                rooms.contains(&Some(size.into())) && (stayed || knows_nothing)
             }
         };
         ensure(
-            is_gentle && slot.size() > room,
+            is_gentle && rooms.into_iter().flatten().any(is_short),
             Invariant::MovedForCause,
             || {
                 format!(
-                    "miner {} ({}) with {slot:?} was moved by {:?} for {room} bytes",
+                    "miner {} ({}) with {slot:?} was moved by {:?} for {rooms:?} bytes",
                     conn.miner, agent.name, moved.way
                 )
             },
