@@ -323,13 +323,14 @@ impl Translator {
         let demand = self.demand;
         self.upstreams
             .handle_timeout(now, demand, &mut self.outputs);
+        // First of all, so that nobody gets a job of an upstream that has just been left.
+        self.choose_upstream(now);
         self.keep_alive(now);
         let looks = now >= self.next_tick;
         if looks {
             self.next_tick = now + oversight::TICK;
             self.look_over_miners(now);
         }
-        self.choose_upstream(now);
         // After the look, which lets channels retire: then it is another's turn to be opened.
         self.handle_own_timeout(now);
         self.announce(now);

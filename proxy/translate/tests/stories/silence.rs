@@ -1,11 +1,13 @@
 //! Silent upstreams: asked for a sign of life, and left when none comes.
 
+use std::time::Duration;
+
 use sv2::messages::common::ChannelEndpointChanged;
 use sv2::messages::mining::{CloseChannel, SetGroupChannel};
 use sv2::types::{ChannelId, RequestId, Str0_255};
-use translate::Fault;
+use translate::{Config, Fault};
 
-use crate::bench::{Bench, outline};
+use crate::bench::{Bench, config, outline, upstream};
 
 #[test]
 fn an_upstream_that_hangs_is_left_for_the_other_within_15_s_by_one_notify() {
@@ -25,6 +27,26 @@ fn an_upstream_that_hangs_is_left_for_the_other_within_15_s_by_one_notify() {
             "primary: silent for 13 s, also when asked for a sign of life; next attempt in ",
         )
     }));
+}
+
+#[test]
+fn as_an_upstream_is_left_its_job_is_not_handed_out_once_more() {
+    let mut bench = Bench::new(Config {
+        upstreams: vec![upstream("primary", 0), upstream("backup", 1)],
+        // What a silent upstream is given.
+        keepalive: Duration::from_secs(13),
+        ..config()
+    });
+    for pool in [0, 1] {
+        bench.open(pool);
+        bench.deal_block(pool, 1);
+    }
+    let rig = bench.start_miner("farm.rig");
+    bench.pools[0].hangs = true;
+    let heard = bench.rigs[rig].heard.len();
+    bench.wait(13.0);
+    assert_eq!(bench.faults(0), [Fault::Silent(13)]);
+    assert_eq!(outline(&bench.rigs[rig].heard[heard..]), "work:clean");
 }
 
 #[test]
