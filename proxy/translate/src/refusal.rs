@@ -92,7 +92,7 @@ impl Refusal {
         }
     }
 
-    /// The labels of all refusals, each at its [`place`](Self::place).
+    /// The labels of all refusals, each at the place that `place` gives.
     pub const LABELS: [&'static str; 16] = [
         "not-subscribed",
         "unauthorized-worker",
