@@ -501,7 +501,9 @@ pub(super) fn kind(fault: &Fault) -> &'static str {
         Fault::OtherProtocolVersion(_) => "upstream left: other version",
         Fault::ExtensionsRequired(_) => "upstream left: extensions required",
         Fault::ChannelRefused(_) => "upstream left: channel refused",
-        Fault::TooLittleExtranonce { .. } => "upstream left: too little extranonce",
+        Fault::TooLittleExtranonce { .. } | Fault::ExtranonceRefused { .. } => {
+            "upstream left: too little extranonce"
+        }
         Fault::Silent(_) => "upstream left: silent",
         Fault::NoJob => "upstream left: no job",
         Fault::ChannelClosed(_) => "upstream left: channel closed",
