@@ -3,13 +3,15 @@
 //! It never waits for an output. Inputs come through bounded queues, so TCP pushes back on whoever floods;
 //! upstreams have a queue of their own and go first.
 
+mod showing;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
 use futures_lite::future;
-use sv1::{CallError, Incoming, Request};
+use sv1::{CallError, Incoming};
 use sv2::message::Message;
 use translate::{
     CloseReason, ListenerId, MinerId, MinerStatistics, Output, Statistics, Translator, UpstreamId,
@@ -21,7 +23,7 @@ use crate::downstream::{Connection, Flushed, MinerLink};
 use crate::journal::Journal;
 use crate::logging;
 use crate::runtime;
-use crate::snapshot::{Census, CensusTaking, Queue, Snapshot, Timings};
+use crate::snapshot::{Census, CensusTaking, Snapshot, Timings};
 use crate::state::blocks::Blocks;
 use crate::state::workers::Difficulties;
 use crate::upstream::{self, Attempt, Place, Sent, UpstreamLink};
@@ -248,7 +250,7 @@ impl Driver {
         let now = Instant::now();
         match input {
             Input::Incoming(miner, incoming, received) => {
-                if is_submit(&incoming) {
+                if showing::is_submit(&incoming) {
                     self.submits.push(received);
                 }
                 let Some(link) = link(&mut self.miners, miner) else {
@@ -334,22 +336,6 @@ impl Driver {
         }
         self.dirty = dirty;
         self.note_timings();
-    }
-
-    /// Notes how long it took to write what was due.
-    fn note_timings(&mut self) {
-        if self.submits.is_empty() && self.job_received.is_none() {
-            return;
-        }
-        let written = Instant::now();
-        for received in self.submits.drain(..) {
-            let took = written.saturating_duration_since(received);
-            self.timings.replies.note(took);
-        }
-        if let Some(received) = self.job_received.take() {
-            let took = written.saturating_duration_since(received);
-            self.timings.fan_out.note(took);
-        }
     }
 
     fn collect_outputs(&mut self) {
@@ -543,47 +529,6 @@ impl Driver {
         }
     }
 
-    /// Shows the counters.
-    fn snapshot(&mut self, now: Instant) -> Snapshot {
-        let queue = |name, queue: &Receiver<Input>| Queue {
-            name,
-            length: queue.len(),
-            capacity: queue.capacity().unwrap_or(usize::MAX),
-        };
-        Snapshot {
-            statistics: self.translator.statistics(),
-            timings: self.timings,
-            queues: [
-                queue("miners", &self.inputs.miners.1),
-                queue("upstreams", &self.inputs.upstream.1),
-            ],
-            jobs: self.translator.jobs().cloned().collect(),
-            history: self.translator.history(now).clone(),
-            events: self.journal.events(),
-        }
-    }
-
-    /// Takes a slice of the census that somebody waits for; then all other tasks get their turn.
-    async fn go_on_with_census(&mut self) {
-        let Some(mut census) = self.census.take() else {
-            return;
-        };
-        match census.go_on(Instant::now(), &self.translator) {
-            true => census.finish(),
-            false => self.census = Some(census),
-        }
-        future::yield_now().await;
-    }
-
-    fn report(&self, asker: &Sender<Report>) {
-        let miners = self.translator.miner_statistics(Instant::now()).collect();
-        // Who asked may have gone.
-        let _ = asker.try_send(Report {
-            statistics: self.translator.statistics(),
-            miners,
-        });
-    }
-
     /// Answers what was accepted, closes channels, then ends.
     fn stop(&mut self, now: Instant) {
         while let Ok(input) = self.inputs.miners.1.try_recv() {
@@ -599,13 +544,6 @@ impl Driver {
         self.translator.stop(now);
         self.stopping = true;
     }
-}
-
-fn is_submit(incoming: &Incoming) -> bool {
-    let Incoming::Call { request, .. } = incoming else {
-        return false;
-    };
-    matches!(request, Request::Submit(_))
 }
 
 /// Finds a miner's link; not that of another who took its place.

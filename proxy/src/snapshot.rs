@@ -104,3 +104,40 @@ impl CensusTaking {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::appliance::brain_config;
+    use crate::config::Config;
+    use std::net::SocketAddr;
+    use translate::ListenerId;
+
+    #[test]
+    fn a_census_of_many_is_taken_in_slices_and_misses_nobody() {
+        let example = include_str!("../../config.example.toml");
+        let config = Config::parse("example", example).unwrap();
+        let listeners: Vec<_> = config.listeners.iter().collect();
+        let brain = brain_config(&config, &[0], &listeners).unwrap();
+        let now = Instant::now();
+        let mut translator = Translator::new(now, brain);
+        for port in 1..=600 {
+            let peer = SocketAddr::from(([127, 0, 0, 1], port));
+            let miner = translator.handle_miner_connected(now, peer, ListenerId(0));
+            assert!(miner.is_some());
+        }
+        let mut taking = CensusTaking::new();
+        let (asker, answer) = async_channel::bounded(1);
+        taking.answer(asker);
+        let mut slices = 1;
+        while !taking.go_on(now, &translator) {
+            slices += 1;
+        }
+        assert_eq!(slices, 4, "three of miners, one of workers that left");
+        taking.finish();
+        let census = answer.try_recv().unwrap();
+        let mut ports: Vec<_> = census.miners.iter().map(|it| it.peer.port()).collect();
+        ports.sort_unstable();
+        assert!(ports.into_iter().eq(1..=600));
+    }
+}

@@ -146,23 +146,16 @@ impl Choice {
         })
     }
 
-    /// Tells whether a row with these texts and this problem is wanted.
-    pub(super) fn takes<'a>(
-        &self,
-        problem: Option<Problem>,
-        texts: impl IntoIterator<Item = &'a str>,
-    ) -> bool {
+    /// Tells whether a row with this problem is wanted that `has` a text, in lower case. That is asked only where
+    /// something is searched for.
+    pub(super) fn takes(&self, problem: Option<Problem>, has: impl Fn(&str) -> bool) -> bool {
         let fits = match self.problem {
             None => true,
             Some(Wanted::Any) => problem.is_some(),
             Some(Wanted::None) => problem.is_none(),
             Some(Wanted::This(wanted)) => problem == Some(wanted),
         };
-        let found = |searched: &String| {
-            let mut texts = texts.into_iter();
-            texts.any(|text| text.to_lowercase().contains(searched))
-        };
-        fits && self.search.as_ref().is_none_or(found)
+        fits && self.search.as_deref().is_none_or(has)
     }
 }
 
@@ -228,10 +221,14 @@ impl Miners {
 
     fn takes(&self, found: &Found<'_>) -> bool {
         let miner = found.miner;
-        let address = miner.peer.to_string();
-        let firmware = miner.firmware.unwrap_or_default();
-        let texts = [&*miner.worker, &address, &*miner.user_agent, firmware];
-        self.choice.takes(found.problem, texts)
+        self.choice.takes(found.problem, |searched| {
+            let address = miner.peer.to_string();
+            let firmware = miner.firmware.unwrap_or_default();
+            let texts = [&*miner.worker, &address, &*miner.user_agent, firmware];
+            texts
+                .iter()
+                .any(|text| text.to_lowercase().contains(searched))
+        })
     }
 
     fn key(&self, now: Instant, found: &Found<'_>) -> Key {

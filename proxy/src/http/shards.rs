@@ -118,6 +118,8 @@ impl Shard {
         if let Some(kept) = kept.as_ref().filter(fresh) {
             return Ok(Arc::clone(&kept.shown));
         }
+        // What is old is of no use to anybody while the new one is made.
+        *kept = None;
         let answer = async {
             let (asker, answer) = async_channel::bounded(1);
             self.source.inputs.send(question(asker)).await.ok()?;

@@ -133,16 +133,15 @@ impl Workers {
     }
 
     fn takes(&self, worker: &Worker<'_>) -> bool {
-        let addresses: Vec<_> = worker.addresses().map(|it| it.to_string()).collect();
-        let texts = [
-            worker.name,
-            worker.client(),
-            worker.firmware().unwrap_or(""),
-        ];
-        let texts = texts
-            .into_iter()
-            .chain(addresses.iter().map(String::as_str));
-        self.choice.takes(worker.problem, texts)
+        self.choice.takes(worker.problem, |searched| {
+            let has = |text: &str| text.to_lowercase().contains(searched);
+            let texts = [
+                worker.name,
+                worker.client(),
+                worker.firmware().unwrap_or(""),
+            ];
+            texts.into_iter().any(has) || worker.addresses().any(|it| has(&it.to_string()))
+        })
     }
 
     fn key(&self, now: Instant, worker: &Worker<'_>) -> Key {
@@ -165,7 +164,9 @@ impl Workers {
 
 /// Puts together what is known of each worker.
 fn gather(view: &View<Census>) -> Vec<Worker<'_>> {
-    let mut all: HashMap<&str, Worker<'_>> = HashMap::new();
+    let censuses = || view.shards.iter().map(|seen| &seen.shown);
+    let most = censuses().map(|census| census.miners.len() + census.left.len());
+    let mut all: HashMap<&str, Worker<'_>> = HashMap::with_capacity(most.sum());
     let worker = |name| Worker {
         name,
         miners: Vec::new(),
@@ -174,7 +175,7 @@ fn gather(view: &View<Census>) -> Vec<Worker<'_>> {
         meter: Meter::default(),
         problem: None,
     };
-    for census in view.shards.iter().map(|seen| &seen.shown) {
+    for census in censuses() {
         let named = census.miners.iter().filter(|it| !it.worker.is_empty());
         for miner in named {
             let worker = all

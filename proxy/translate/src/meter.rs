@@ -43,14 +43,18 @@ impl Span {
     }
 }
 
-/// Accepted work and refused shares. 144 bytes: there is one for each miner.
+/// Parts of a second that a meter tells apart.
+const TICKS: u32 = 16;
+
+/// Accepted work and refused shares. 120 bytes: there is one for each miner.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Meter {
-    /// When measuring began, with the first work that was handed out.
+    /// When measuring began: with the first work that was handed out, or the first share.
     begun: Option<Instant>,
-    /// When the weighted sums were last brought up to date.
-    faded: Option<Instant>,
-    last_share: Option<Instant>,
+    /// When the weighted sums were last brought up to date, in ticks since then.
+    faded: u32,
+    /// When the last share was accepted, likewise; of no meaning before there was any.
+    last_share: u32,
     accepted: u64,
     /// By [`Refusal::place`].
     rejected: [u32; Refusal::LABELS.len()],
@@ -74,10 +78,9 @@ impl Meter {
 
     /// Notes accepted shares with the sum of their difficulties.
     pub(crate) fn accept_many(&mut self, now: Instant, shares: u64, difficulty: f64) {
-        self.begin(now);
         self.fade(now);
         self.accepted += shares;
-        self.last_share = Some(now);
+        self.last_share = self.faded;
         for sum in &mut self.work {
             *sum += narrow(difficulty);
         }
@@ -96,16 +99,19 @@ impl Meter {
     /// Adds what another connection of the same worker did.
     pub fn add(&mut self, other: &Self) {
         let mut other = *other;
-        let latest = self.faded.max(other.faded);
-        if let Some(latest) = latest {
-            self.fade(latest);
-            other.fade(latest);
-        }
-        self.begun = match (self.begun, other.begun) {
-            (Some(one), Some(another)) => Some(one.min(another)),
-            (one, another) => one.or(another),
+        let (Some(one), Some(another)) = (self.begun, other.begun) else {
+            // What has not begun has done nothing.
+            *self = if self.begun.is_some() { *self } else { other };
+            return;
         };
-        self.last_share = self.last_share.max(other.last_share);
+        let latest = self.faded_at().max(other.faded_at()).unwrap_or(one);
+        self.fade(latest);
+        other.fade(latest);
+        let last_share = self.last_share().max(other.last_share());
+        let begun = one.min(another);
+        self.begun = Some(begun);
+        self.faded = ticks(latest, begun);
+        self.last_share = last_share.map_or(0, |last| ticks(last, begun));
         self.accepted += other.accepted;
         for (count, more) in self.rejected.iter_mut().zip(other.rejected) {
             *count = count.saturating_add(more);
@@ -126,7 +132,7 @@ impl Meter {
             let passed = since.map_or(0.0, |since| seconds(now, since));
             (-passed / span.seconds()).exp()
         };
-        let sum = f64::from(sum.sum::<f32>()) * weight(self.faded);
+        let sum = f64::from(sum.sum::<f32>()) * weight(self.faded_at());
         let least = LEAST_AGE.min(span.seconds());
         let age = self.begun.map_or(0.0, |begun| seconds(now, begun));
         let weights = 1.0 - (-age.max(least) / span.seconds()).exp();
@@ -137,14 +143,14 @@ impl Meter {
     /// `least` came.
     #[must_use]
     pub fn rejected_lately(&self, now: Instant, least: f64) -> Option<f64> {
-        let passed = self.faded.map_or(0.0, |faded| seconds(now, faded));
+        let passed = self.faded_at().map_or(0.0, |faded| seconds(now, faded));
         let weight = (-passed / Span::Hour.seconds()).exp();
         let rejected = f64::from(self.rejected_lately);
         let all = rejected + f64::from(self.accepted_lately);
         (all * weight >= least).then_some(rejected / all)
     }
 
-    /// Tells when measuring began: with the first work that was handed out.
+    /// Tells when measuring began: with the first work that was handed out, or the first share.
     #[must_use]
     pub fn begun(&self) -> Option<Instant> {
         self.begun
@@ -153,7 +159,8 @@ impl Meter {
     /// Tells when the last share was accepted.
     #[must_use]
     pub fn last_share(&self) -> Option<Instant> {
-        self.last_share
+        let begun = self.begun.filter(|_| self.accepted > 0)?;
+        Some(begun + time(self.last_share))
     }
 
     /// Gives how many shares were accepted.
@@ -176,15 +183,20 @@ impl Meter {
             .map(|(label, count)| (label, count.into()))
     }
 
+    /// Tells when the sums were last brought up to date.
+    fn faded_at(&self) -> Option<Instant> {
+        self.begun.map(|begun| begun + time(self.faded))
+    }
+
     /// Lets all sums fall to what they weigh now.
     fn fade(&mut self, now: Instant) {
-        let since = self.faded.replace(now);
-        let Some(passed) = since
-            .map(|since| seconds(now, since))
-            .filter(|it| *it > 0.0)
-        else {
+        let begun = *self.begun.get_or_insert(now);
+        let ticks = ticks(now, begun);
+        let passed = f64::from(ticks.saturating_sub(self.faded)) / f64::from(TICKS);
+        if passed <= 0.0 {
             return;
-        };
+        }
+        self.faded = ticks;
         let weights = Span::ALL.map(|span| narrow((-passed / span.seconds()).exp()));
         for (sum, weight) in self.work.iter_mut().zip(weights) {
             *sum *= weight;
@@ -193,6 +205,17 @@ impl Meter {
         self.accepted_lately *= hour;
         self.rejected_lately *= hour;
     }
+}
+
+/// Gives the ticks from `begun` on; they last for eight years.
+fn ticks(now: Instant, begun: Instant) -> u32 {
+    let passed = now.saturating_duration_since(begun).as_millis();
+    u32::try_from(passed * u128::from(TICKS) / 1_000).unwrap_or(u32::MAX)
+}
+
+/// Gives the time that ticks take.
+fn time(ticks: u32) -> Duration {
+    Duration::from_secs(1) * ticks / TICKS
 }
 
 fn seconds(now: Instant, since: Instant) -> f64 {
@@ -326,6 +349,6 @@ mod tests {
 
     #[test]
     fn a_miners_meter_is_small() {
-        assert!(size_of::<Meter>() <= 144, "{}", size_of::<Meter>());
+        assert!(size_of::<Meter>() <= 120, "{}", size_of::<Meter>());
     }
 }
