@@ -24,9 +24,19 @@ impl Process {
         Self {
             resident_memory_bytes: read("status").as_deref().and_then(resident),
             cpu_seconds: read("stat").as_deref().and_then(cpu),
-            open_fds: fs::read_dir("/proc/self/fd").ok().map(Iterator::count),
+            open_fds: open_fds(),
             max_fds: read("limits").as_deref().and_then(max_fds),
         }
+    }
+}
+
+/// Counts open files. Newer kernels (6.2) say how many there are, which spares a look at each of thousands.
+fn open_fds() -> Option<usize> {
+    let directory = "/proc/self/fd";
+    let told = fs::metadata(directory).ok()?.len();
+    match usize::try_from(told) {
+        Ok(0) | Err(_) => fs::read_dir(directory).ok().map(Iterator::count),
+        Ok(told) => Some(told),
     }
 }
 
@@ -56,6 +66,13 @@ fn max_fds(limits: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn this_process_has_memory_and_files() {
+        let process = Process::look();
+        assert!(process.resident_memory_bytes > Some(1 << 20));
+        assert!(process.open_fds > Some(2) && process.cpu_seconds.is_some());
+    }
 
     #[test]
     fn the_kernels_words_are_read_even_behind_a_strange_name() {
