@@ -265,6 +265,7 @@ pub(crate) fn brain_config(
         user: upstream.user.clone(),
         host: upstream.url.host.clone(),
         port: upstream.url.port,
+        authority_key: upstream.url.authority_key.map(|key| key.to_bytes()),
     };
     let listener = |listener: &&config::Listener| ListenerConfig {
         difficulty: policy(&listener.difficulty),

@@ -34,6 +34,16 @@ impl Backoff {
         span.saturating_mul(percent) / 100
     }
 
+    /// Changes the bounds of later pauses.
+    pub(crate) fn set_bounds(&mut self, min: Duration, max: Duration) {
+        // Where the pauses begin they begin anew.
+        self.next = match self.next == self.min {
+            true => min,
+            false => self.next.clamp(min, max),
+        };
+        (self.min, self.max) = (min, max);
+    }
+
     /// Starts over: the upstream works.
     pub(crate) fn reset(&mut self) {
         self.next = self.min;
@@ -54,6 +64,17 @@ mod tests {
         }
         backoff.reset();
         assert!(backoff.pause() <= min);
+    }
+
+    #[test]
+    fn later_pauses_keep_to_new_bounds() {
+        let seconds = Duration::from_secs;
+        let mut backoff = Backoff::new(seconds(1), seconds(60), 42);
+        backoff.set_bounds(seconds(4), seconds(60));
+        assert!(backoff.pause() >= seconds(2));
+        assert!((0..6).all(|_| backoff.pause() <= seconds(60)));
+        backoff.set_bounds(seconds(1), seconds(5));
+        assert!(backoff.pause() <= seconds(5));
     }
 
     #[test]

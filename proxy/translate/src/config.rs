@@ -81,7 +81,7 @@ pub enum ChannelMode {
 }
 
 /// One upstream, as far as the brain is concerned.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamConfig {
     /// The operator's name for it, in logs.
     pub name: String,
@@ -91,6 +91,8 @@ pub struct UpstreamConfig {
     pub host: String,
     /// Port that is dialled, for `SetupConnection`.
     pub port: u16,
+    /// Bytes of the key that proves it (SV2 §4.7), where there is one: a server with another key is another one.
+    pub authority_key: Option<[u8; 32]>,
 }
 
 /// The port that a miner came in on, by its place in the configuration.
@@ -98,7 +100,7 @@ pub struct UpstreamConfig {
 pub struct ListenerId(pub usize);
 
 /// One port for miners, as far as the brain is concerned.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListenerConfig {
     /// How hard its miners' work is.
     pub difficulty: DifficultyPolicy,
@@ -119,7 +121,7 @@ impl Config {
 }
 
 /// How hard the miners' work is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DifficultyPolicy {
     /// Shares that each miner should send per minute.
     pub shares_per_minute: f64,

@@ -58,7 +58,7 @@ pub enum Event {
         /// Whether the pool sees worker names.
         worker_names: bool,
     },
-    /// An upstream failed and is dialled again later.
+    /// An upstream failed.
     UpstreamFailed {
         /// The upstream.
         upstream: String,
@@ -66,8 +66,8 @@ pub enum Event {
         fault: Fault,
         /// Shares sent on this connection that were never answered.
         unanswered: u64,
-        /// Pause before the next attempt.
-        retry_in: Duration,
+        /// Pause before the next attempt; `None` where there is none, because it is no longer configured.
+        retry_in: Option<Duration>,
     },
     /// An upstream was silent for long and is asked for a sign of life.
     UpstreamProbed {
@@ -404,7 +404,10 @@ impl Event {
                 if *unanswered > 0 {
                     write!(f, "{unanswered} shares stay unanswered; ")?;
                 }
-                write!(f, "next attempt in {:.1} s", retry_in.as_secs_f64())
+                match retry_in {
+                    Some(pause) => write!(f, "next attempt in {:.1} s", pause.as_secs_f64()),
+                    None => f.write_str("the config has it no longer"),
+                }
             }
             Self::UpstreamProbed { upstream, silence } => {
                 let seconds = silence.as_secs();

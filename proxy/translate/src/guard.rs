@@ -294,6 +294,11 @@ impl Guard {
         }
     }
 
+    /// Takes over other limits, for those who come from now on.
+    pub(crate) fn reconfigure(&mut self, policy: GuardPolicy, max_miners: usize) {
+        (self.policy, self.max_miners) = (policy, max_miners);
+    }
+
     /// Notes that all earlier jobs are void from now on.
     pub(crate) fn note_clean_work(&mut self, now: Instant) {
         self.clean_work = Some(now);

@@ -101,6 +101,11 @@ impl Lanes {
         }
     }
 
+    /// Changes how many there may be, from the next one on.
+    pub(crate) fn set_most(&mut self, most: usize) {
+        self.most = most;
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.by_id.is_empty()
     }

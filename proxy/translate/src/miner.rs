@@ -1,5 +1,6 @@
 //! A miner's session: what it said in whatever order, and what follows for its work.
 
+mod reconfiguring;
 pub(crate) mod setup;
 mod start;
 
@@ -53,8 +54,12 @@ pub(crate) struct Miner {
     past: Option<Box<Past>>,
     subscription: Option<Subscription>,
     workers: Vec<Worker>,
-    /// Granted by `mining.configure`; `None` without it.
+    /// What it can roll, by `mining.configure`; `None` where nothing was granted of it.
+    rollable: Option<VersionMask>,
+    /// Granted of it; `None` without `mining.configure`.
     version_mask: Option<VersionMask>,
+    /// What work before this one may be rolled by, where that was another mask.
+    former_mask: Option<(VersionMask, WorkId)>,
     /// Whether it asked for SV1 mining.set_extranonce.
     pub(crate) asked_for_extranonce: bool,
     /// When it was asked to connect anew, because its extranonce is too long for the channel.
@@ -127,7 +132,9 @@ impl Miner {
             past: None,
             subscription: None,
             workers: Vec::new(),
+            rollable: None,
             version_mask: None,
+            former_mask: None,
             asked_for_extranonce: false,
             asked_to_reconnect: None,
             announced_mask: None,
@@ -252,7 +259,7 @@ impl Miner {
         Ok(Terms {
             slot: self.slot_for(work).ok_or(Refusal::NotSubscribed)?,
             version_mask: self
-                .version_mask
+                .mask_for(work)
                 .or_else(|| self.past.as_ref()?.version_mask),
             assigned: &self.assigned,
         })

@@ -90,6 +90,11 @@ impl Sessions {
         }
     }
 
+    /// Changes how many are kept without a miner, from the next one on.
+    pub(crate) fn set_most_left(&mut self, most_left: usize) {
+        self.most_left = most_left;
+    }
+
     /// Gives the miner that has a session now.
     pub(crate) fn holder(&self, id: &str) -> Option<MinerId> {
         match self.holders.get(id)? {
@@ -186,7 +191,7 @@ impl Sessions {
         let id = Arc::clone(&session.id);
         self.holders.insert(id, Holder::Resting(rest));
         self.left.insert(rest, Left { session, past });
-        if self.left.len() > self.most_left
+        while self.left.len() > self.most_left
             && let Some((_, oldest)) = self.left.pop_first()
         {
             self.holders.remove(&oldest.session.id);

@@ -66,7 +66,8 @@ pub struct Statistics {
     pub listeners: Vec<ListenerStatistics>,
     /// How many miners work at which difficulty, the easiest first; as of the last look at all miners.
     pub difficulties: Vec<(f64, u64)>,
-    /// Each upstream, in the order of the configuration.
+    /// Each upstream, in the order of the configuration; behind them those that are no longer configured, as long as their
+    /// channels are open.
     pub upstreams: Vec<UpstreamStatistics>,
 }
 

@@ -11,6 +11,7 @@
 //! | more miners than one narrow channel tells apart | `translator/further_channels.rs` |
 //! | the look at all miners once a second | `translator/oversight.rs` |
 //! | what can be seen from outside | `translator/showing.rs` |
+//! | another configuration | `translator/reconfiguring.rs` |
 
 mod dealing;
 mod further_channels;
@@ -18,6 +19,7 @@ mod guarding;
 mod moving;
 mod oversight;
 mod own_channels;
+mod reconfiguring;
 mod requests;
 mod shares;
 mod showing;

@@ -10,12 +10,14 @@
 
 mod channel;
 mod fault;
+mod leaving;
 mod pulse;
 mod remarks;
 mod setup;
 
 pub(crate) use channel::{Channel, News, Tidings};
 pub use fault::{Fault, Violation};
+pub(crate) use leaving::RETIREMENT;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -39,7 +41,8 @@ use self::pulse::Patience;
 use self::remarks::Remarks;
 use self::setup::Opening;
 
-/// An upstream by its place in the configuration.
+/// An upstream by its number: at the start its place in the configuration. One that is configured later gets a number
+/// that no other had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UpstreamId(pub usize);
 
@@ -119,6 +122,10 @@ pub(crate) struct Upstream {
     backoff: Backoff,
     connections: u64,
     requests: u32,
+    /// Whether it is no longer configured.
+    leaves: bool,
+    /// When its channel is closed then; `None` while its miners have nowhere else to go.
+    retires: Option<Instant>,
     /// Where the present connection goes.
     place: Place,
     /// The server refused the flag REQUIRES_VERSION_ROLLING.
@@ -161,6 +168,8 @@ impl Upstream {
             backoff: Backoff::new(all.retry_min, all.retry_max, seed),
             connections: 0,
             requests: 0,
+            leaves: false,
+            retires: None,
             place: (config.host.clone(), config.port),
             without_version_rolling: false,
             fixed_version: false,
@@ -193,6 +202,10 @@ impl Upstream {
     /// Tells whether the channel is on its way: dialled or asked for.
     pub(crate) fn is_opening(&self) -> bool {
         !self.is_waiting() && self.channel().is_none()
+    }
+
+    pub(crate) fn config(&self) -> &UpstreamConfig {
+        &self.config
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -530,7 +543,7 @@ impl Upstream {
             upstream,
             fault,
             unanswered,
-            retry_in,
+            retry_in: (!self.leaves).then_some(retry_in),
         }));
     }
 

@@ -8,13 +8,15 @@
 //! When the active upstream is lost, the most preferred one that has a job takes its place at once. A preferred
 //! upstream that comes back gets the miners back once it has been healthy for a while; one that never failed, at once.
 //! One whose extranonce is too short for some miner (SV2 §5.3.5) takes the others' place only where none of them works.
-//! One that misses a block loses them to an upstream that does not, see `upstreams/lateness.rs`.
+//! One that misses a block loses them to an upstream that does not, see `upstreams/lateness.rs`. What a change of the
+//! configuration means for them is in `upstreams/change.rs`.
 
 mod agenda;
+mod change;
 mod lateness;
 mod own;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -43,7 +45,12 @@ const STAGGER: Duration = Duration::from_secs(2);
 /// The configured upstreams.
 #[derive(Debug)]
 pub(crate) struct Upstreams {
+    /// In the order of preference, behind them those that are no longer configured.
     all: Vec<Upstream>,
+    /// How many of them are configured.
+    listed: usize,
+    /// Names of the last ones that are gone.
+    gone: VecDeque<(UpstreamId, String)>,
     active: Option<UpstreamId>,
     /// Since when none is.
     idle_since: Option<Instant>,
@@ -63,23 +70,37 @@ impl Upstreams {
         });
         Self {
             all: all.collect(),
+            listed: config.upstreams.len(),
+            gone: VecDeque::new(),
             active: None,
             idle_since: Some(now),
             switches: BTreeMap::new(),
             outages: 0,
-            votes: Votes::new(config.upstream_block_grace, config.upstreams.len()),
+            votes: Votes::new(config.upstream_block_grace),
             own: OwnChannels::new(config, seed),
         }
     }
 
     pub(crate) fn get(&self, id: UpstreamId) -> Option<&Upstream> {
-        self.all.get(id.0).or_else(|| self.own.get(id))
+        match self.place(id) {
+            Some(place) => self.all.get(place),
+            None => self.own.get(id),
+        }
     }
 
     pub(crate) fn get_mut(&mut self, id: UpstreamId) -> Option<&mut Upstream> {
-        match self.all.get_mut(id.0) {
-            Some(upstream) => Some(upstream),
+        match self.place(id) {
+            Some(place) => self.all.get_mut(place),
             None => self.own.get_mut(id),
+        }
+    }
+
+    /// Finds an upstream's place in the order; where the configuration never changed, that is its number.
+    fn place(&self, id: UpstreamId) -> Option<usize> {
+        let is_it = |upstream: &Upstream| upstream.id() == id;
+        match self.all.get(id.0).is_some_and(is_it) {
+            true => Some(id.0),
+            false => self.all.iter().position(is_it),
         }
     }
 
@@ -98,11 +119,17 @@ impl Upstreams {
         outputs: &mut Outputs,
     ) -> Option<Arc<Job>> {
         self.judge_lateness(now, outputs);
-        let active = self.active.and_then(|id| self.get(id));
+        let before = self.active;
+        let active = before.and_then(|id| self.get(id));
         let chosen = match active.filter(|active| active.works() && !active.is_late()) {
+            Some(active) if active.leaves() => {
+                let active = active.id();
+                Some(self.successor(now, longest, outputs).unwrap_or(active))
+            }
             Some(active) => {
                 let active = active.id();
-                let mut preferred = self.all.iter_mut().take(active.0);
+                let place = self.place(active).unwrap_or_default();
+                let mut preferred = self.all.iter_mut().take(place);
                 let back = preferred
                     .find(|upstream| upstream.works_for(longest) && upstream.takes_miners(now));
                 let back = back.and_then(|it| it.is_awake(now, outputs).then(|| it.id()));
@@ -110,7 +137,8 @@ impl Upstreams {
             }
             None => {
                 // Work on an old block is better than none, but no reason to move.
-                let working = || self.all.iter().filter(|upstream| upstream.works());
+                let listed = || self.all.iter().take(self.listed);
+                let working = || listed().filter(|upstream| upstream.works());
                 let roomy = || working().filter(|upstream| upstream.works_for(longest));
                 let mut current = roomy().chain(working());
                 let current = current.find(|upstream| !upstream.is_late());
@@ -121,13 +149,14 @@ impl Upstreams {
                 chosen.map(Upstream::id)
             }
         };
-        if chosen == self.active {
-            return None;
+        if chosen != before {
+            self.count_switch(chosen);
+            self.active = chosen;
+            self.idle_since = chosen.is_none().then_some(now);
         }
-        self.count_switch(chosen);
-        self.active = chosen;
-        self.idle_since = chosen.is_none().then_some(now);
-        self.get(chosen?)?.current_job().map(Arc::clone)
+        self.part_with_leaving(now, outputs);
+        let chosen = chosen.filter(|_| chosen != before)?;
+        self.get(chosen)?.current_job().map(Arc::clone)
     }
 
     /// Counts a change of the active upstream by its cause.
@@ -140,6 +169,7 @@ impl Upstreams {
             }
             (None, _) if self.switches.is_empty() => "start",
             (Some(before), _) if before.is_late() => "late",
+            (Some(before), _) if before.leaves() && before.works() => "config",
             (Some(before), _) if before.works() => "preferred",
             (_, _) => "failed",
         };
@@ -161,6 +191,9 @@ impl Upstreams {
         let (active, idle_since) = (self.active, self.idle_since);
         let mut connections = 0;
         for upstream in &mut self.all {
+            if upstream.leaves() && upstream.is_waiting() {
+                continue;
+            }
             let dial_at = |until| dial_at(until, idle_since, connections);
             let is_due = |at: Instant| at <= now;
             if upstream.is_waiting() && !upstream.timeout().and_then(dial_at).is_some_and(is_due) {
@@ -203,7 +236,8 @@ impl Upstreams {
     ) -> Option<UpstreamId> {
         let active = self.active?;
         let works = self.get(active).is_some_and(Upstream::works);
-        let configured = config.upstreams.get(active.0).filter(|_| works)?;
+        let place = self.place(active).filter(|_| works)?;
+        let configured = self.all.get(place)?.config();
         (!self.own.is_opening()).then(|| self.own.add(now, (active, configured), lane, config))
     }
 
@@ -239,6 +273,9 @@ impl Upstreams {
         let mut connections = 0;
         let timeouts = self.all.iter().filter_map(|upstream| {
             let timeout = upstream.timeout();
+            if upstream.leaves() {
+                return upstream.retires().into_iter().chain(timeout).min();
+            }
             if upstream.is_waiting() {
                 return dial_at(timeout?, self.idle_since, connections);
             }

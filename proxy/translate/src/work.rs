@@ -101,6 +101,11 @@ impl WorkIds {
         id
     }
 
+    /// Gives the id of the notify that is made next.
+    pub(crate) fn upcoming(&self) -> WorkId {
+        WorkId(self.0)
+    }
+
     /// Tells which notify a share's job id refers to; `None` where it is none of ours.
     pub(crate) fn find(&self, id: &JobId) -> Option<WorkId> {
         let number = id.as_number().filter(|number| *number < self.0);

@@ -662,6 +662,7 @@ fn config(random: &mut Random, size: usize, upstreams: usize) -> Config {
         user: "farm".into(),
         host: format!("pool{index}.example.com"),
         port: 34_254,
+        authority_key: None,
     };
     let channel = match random.below(10) {
         0..=5 => ChannelMode::Aggregated,

@@ -14,7 +14,7 @@ use super::{Page, statistics};
 /// Limits whose meeting refuses a connection.
 const REFUSALS: [&str; 3] = ["too-many-miners", "too-many-from-address", "banned"];
 /// Causes of a change of the active upstream.
-const SWITCHES: [&str; 4] = ["start", "failed", "late", "preferred"];
+const SWITCHES: [&str; 5] = ["start", "failed", "late", "preferred", "config"];
 
 /// Writes them.
 pub(super) fn write(page: &Page, out: &mut Families<'_>) -> fmt::Result {

@@ -89,7 +89,9 @@ impl Miner {
         if let Some(mask) = granted.version_rolling {
             let mask = Some(VersionMask::new(mask)).filter(|mask| *mask != VersionMask::NONE);
             self.version_mask = mask.map(|mask| mask.intersection(config.version_mask));
-            self.announced_mask = None;
+            let offer = configure.version_rolling.filter(|_| mask.is_some());
+            self.rollable = offer.map(|offer| VersionMask::new(offer.mask));
+            (self.announced_mask, self.former_mask) = (None, None);
             if let Some(past) = &mut self.past {
                 past.version_mask = None;
             }

@@ -304,12 +304,17 @@ impl Translator {
         if self.keepalive_due().is_none_or(|due| now < due) {
             return;
         }
+        self.statistics.keepalives += 1;
+        self.renew_farms_work(now);
+    }
+
+    /// Hands the farm's miners their newest job again under another id and time.
+    pub(super) fn renew_farms_work(&mut self, now: Instant) {
         let Some(newest) = self.works.newest() else {
             return;
         };
         let job = Arc::clone(&newest.job);
         self.works.make(now, job, &mut self.work_ids);
-        self.statistics.keepalives += 1;
         self.fan_out(now, false);
     }
 }

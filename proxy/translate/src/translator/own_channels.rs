@@ -96,7 +96,7 @@ impl Translator {
     /// Tells what a lane's channel at the active upstream is for.
     fn purpose(&self, lane: &Lane) -> Option<Purpose> {
         let active = self.upstreams.active()?;
-        let farm = &self.config.upstreams.get(active.0)?.user;
+        let farm = &self.upstreams.get(active)?.config().user;
         let (user, page) = match &lane.owner {
             Owner::Account(account) => (account.to_string(), None),
             Owner::Miner(_, worker) => (format!("{farm}.{worker}"), None),
@@ -328,16 +328,21 @@ impl Translator {
         let silent = silent.filter(|(_, lane)| speaks(lane) && due(lane.last_fan_out));
         let silent: Vec<_> = silent.map(|(id, _)| id).collect();
         for id in silent {
-            let Some(lane) = self.lanes.get_mut(id) else {
-                continue;
-            };
-            let Some(job) = lane.works.newest().map(|work| Arc::clone(&work.job)) else {
-                continue;
-            };
-            let work = lane.works.make(now, job, &mut self.work_ids).clone();
-            self.statistics.keepalives += 1;
-            self.hand_to_lane(now, id, &work, false);
+            self.statistics.keepalives += u64::from(self.renew_lanes_work(now, id));
         }
+    }
+
+    /// Hands the miners of a lane its newest job again under another id and time; tells whether there is one.
+    pub(super) fn renew_lanes_work(&mut self, now: Instant, id: LaneId) -> bool {
+        let Some(lane) = self.lanes.get_mut(id) else {
+            return false;
+        };
+        let Some(job) = lane.works.newest().map(|work| Arc::clone(&work.job)) else {
+            return false;
+        };
+        let work = lane.works.make(now, job, &mut self.work_ids).clone();
+        self.hand_to_lane(now, id, &work, false);
+        true
     }
 
     /// Gives a lane to miners that there was no room for as they came.

@@ -14,6 +14,8 @@ use crate::miners::MinerId;
 use crate::output::Output;
 use crate::refusal::Refusal;
 use crate::share::{self, GoodShare};
+use crate::statistics::UpstreamStatistics;
+use crate::upstream::Upstream;
 use crate::work::WorkId;
 
 impl Translator {
@@ -104,16 +106,19 @@ impl Translator {
 
     /// Has a solved block kept whose upstream is gone.
     fn keep_block(&mut self, now: Instant, submit: &Submit, share: &GoodShare, job: &Job) {
-        let Some(upstream) = self.upstreams.get_mut(job.connection.configured) else {
-            return;
-        };
-        let Some(block) = kept_block(now, (upstream.name(), job), submit, share) else {
+        let configured = job.connection.configured;
+        let upstream = self.upstreams.get(configured).map(Upstream::name);
+        let name = upstream.or_else(|| self.upstreams.name_of_gone(configured));
+        let block = kept_block(now, (name.unwrap_or_default(), job), submit, share);
+        let Some(block) = block.map(Box::new) else {
             return;
         };
         self.statistics.blocks_found += 1;
-        upstream
-            .statistics
-            .keep_block(Box::new(block), &mut self.outputs);
+        match self.upstreams.get_mut(configured) {
+            Some(upstream) => upstream.statistics.keep_block(block, &mut self.outputs),
+            // Its counters are gone with it; the block is not.
+            None => UpstreamStatistics::default().keep_block(block, &mut self.outputs),
+        }
     }
 
     /// Sends a share to the upstream whose job it is.

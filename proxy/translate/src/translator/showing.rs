@@ -83,7 +83,7 @@ impl Translator {
     }
 
     /// Tells which listener a miner came to.
-    fn listener_of(&self, miner: &Miner) -> Option<ListenerId> {
+    pub(super) fn listener_of(&self, miner: &Miner) -> Option<ListenerId> {
         let (_, listeners) = &self.listeners;
         let same = |listener| Arc::ptr_eq(listener, &miner.listener);
         listeners.iter().position(same).map(ListenerId)

@@ -59,6 +59,9 @@ pub enum Fault {
     /// The server did what it must not do now.
     #[error("broke the protocol: {0}")]
     Violation(#[from] Violation),
+    /// It is not in the configuration any more.
+    #[error("the config has it no longer")]
+    Removed,
     /// Its miners left, or the farm moved to another upstream.
     #[error("no miner works on this channel any more")]
     NotNeeded,
@@ -97,6 +100,7 @@ impl Fault {
             Self::ChannelClosed(_) => "channel-closed",
             Self::Reconnect => "reconnect",
             Self::Violation(_) => "violation",
+            Self::Removed => "removed",
             Self::NotNeeded => "not-needed",
             Self::Stopping => "stopping",
         }

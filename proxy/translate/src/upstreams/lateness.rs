@@ -11,6 +11,7 @@
 //! A channel of an account or a miner is measured against the farm's channel at the same upstream, whose word nobody
 //! doubts: while it is late its miners work on that one.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use sv2::bitcoin::BlockHash;
@@ -44,33 +45,42 @@ struct Credit {
 pub(super) struct Votes {
     /// How long another upstream may take to a block that one has announced.
     grace: Duration,
-    /// That of each upstream.
-    credits: Vec<Credit>,
+    /// That of each upstream; one that is not here has done no wrong.
+    credits: BTreeMap<UpstreamId, Credit>,
     /// The last block that channels of accounts or miners were measured by.
     measured: Option<BlockHash>,
 }
 
 impl Votes {
-    pub(super) fn new(grace: Duration, upstreams: usize) -> Self {
+    pub(super) fn new(grace: Duration) -> Self {
         Self {
             grace,
-            credits: vec![Credit::default(); upstreams],
+            credits: BTreeMap::new(),
             measured: None,
         }
     }
 
+    pub(super) fn set_grace(&mut self, grace: Duration) {
+        self.grace = grace;
+    }
+
+    /// Forgets an upstream that is gone.
+    pub(super) fn forget(&mut self, id: UpstreamId) {
+        self.credits.remove(&id);
+    }
+
     fn has(&self, id: UpstreamId) -> bool {
-        let credit = self.credits.get(id.0);
-        credit.is_some_and(|credit| credit.wrong_words < MAX_WRONG_WORDS)
+        let credit = self.credits.get(&id);
+        credit.is_none_or(|credit| credit.wrong_words < MAX_WRONG_WORDS)
     }
 
     /// Counts a wrong word, once for however many it called late; tells whether that is news.
     fn count_wrong(&mut self, id: UpstreamId, block: BlockHash) -> bool {
         let had = self.has(id);
-        let credit = self.credits.get_mut(id.0);
-        let Some(credit) = credit.filter(|credit| credit.wrong != Some(block)) else {
+        let credit = self.credits.entry(id).or_default();
+        if credit.wrong == Some(block) {
             return false;
-        };
+        }
         credit.wrong = Some(block);
         credit.wrong_words += 1;
         credit.probation = PROBATION;
@@ -79,10 +89,10 @@ impl Votes {
 
     /// Counts a block that an upstream is on together with another, once.
     fn count_agreement(&mut self, id: UpstreamId, block: BlockHash) {
-        let credit = self.credits.get_mut(id.0);
-        let Some(credit) = credit.filter(|credit| credit.agreed != Some(block)) else {
+        let credit = self.credits.entry(id).or_default();
+        if credit.agreed == Some(block) {
             return;
-        };
+        }
         credit.agreed = Some(block);
         credit.probation = credit.probation.saturating_sub(1);
         if credit.probation == 0 {
@@ -209,7 +219,7 @@ impl Upstreams {
         let Some(active) = self.active.filter(|_| is_due) else {
             return Vec::new();
         };
-        let farms = self.all.get(active.0);
+        let farms = self.all.iter().find(|upstream| upstream.id() == active);
         let Some((farms, channel)) = farms.and_then(|farms| Some((farms, farms.channel()?))) else {
             return Vec::new();
         };

@@ -4,7 +4,7 @@
 //! the farm's work meanwhile, and a pool that has just come back is not stormed. When the farm moves to another
 //! upstream they retire: closed a while later, so that late shares still reach them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::agenda::{Agenda, Entry};
@@ -12,10 +12,8 @@ use crate::config::{Config, UpstreamConfig};
 use crate::lane::LaneId;
 use crate::layout::Page;
 use crate::statistics::UpstreamStatistics;
-use crate::upstream::{Demand, Fault, Outputs, Upstream, UpstreamId};
+use crate::upstream::{Demand, Fault, Outputs, RETIREMENT, Upstream, UpstreamId};
 
-/// How long a channel that the miners left stays open: what was on its way is in by then.
-const RETIREMENT: Duration = Duration::from_secs(30);
 /// Longest pause before a refused channel is asked for again whose miners have work, so that there is no hurry.
 const LONGEST_RETRY: Duration = Duration::from_secs(600);
 /// Connections are told apart by number, also after another took their place.
@@ -55,31 +53,64 @@ impl Own {
     }
 }
 
-/// All of them, at places behind those of the configured upstreams.
+/// All of them, at places behind those of the upstreams that were configured at the start.
 #[derive(Debug)]
 pub(super) struct OwnChannels {
     first: usize,
     places: Vec<Option<Own>>,
     free: BTreeSet<usize>,
+    /// Places that are numbers of upstreams configured later.
+    reserved: usize,
     agenda: Agenda,
     made: u64,
     seed: u64,
     /// What those that have ended did, by configured upstream.
-    ended: Vec<UpstreamStatistics>,
+    ended: BTreeMap<UpstreamId, UpstreamStatistics>,
 }
 
 impl OwnChannels {
     pub(super) fn new(config: &Config, seed: u64) -> Self {
-        let ended = config.upstreams.iter();
         Self {
             first: config.upstreams.len(),
             places: Vec::new(),
             free: BTreeSet::new(),
+            reserved: 0,
             agenda: Agenda::default(),
             made: 0,
             seed,
-            ended: ended.map(|_| UpstreamStatistics::default()).collect(),
+            ended: BTreeMap::new(),
         }
+    }
+
+    /// Gives a number that no connection had or will have, for an upstream that is configured later.
+    pub(super) fn reserve(&mut self) -> UpstreamId {
+        let place = self.places.len();
+        self.places.push(None);
+        self.reserved += 1;
+        UpstreamId(self.first + place)
+    }
+
+    /// Takes over what another configuration says of connections.
+    pub(super) fn reconfigure(&mut self, all: &Config) {
+        for own in self.places.iter_mut().flatten() {
+            let all = of_own(all, own.upstream.is_further());
+            own.upstream.reconfigure(&all);
+        }
+        (0..self.places.len()).for_each(|place| self.settle_place(place));
+    }
+
+    /// Counts what a configured upstream that is gone did for another, or for nobody.
+    pub(super) fn pass_on(
+        &mut self,
+        gone: UpstreamId,
+        statistics: &UpstreamStatistics,
+        to: Option<UpstreamId>,
+    ) {
+        let ended = self.ended.remove(&gone);
+        let Some(to) = to else { return };
+        let sum = self.ended.entry(to).or_default();
+        ended.iter().for_each(|ended| sum.add(ended));
+        sum.add(statistics);
     }
 
     fn own(&self, id: UpstreamId) -> Option<&Own> {
@@ -96,7 +127,7 @@ impl OwnChannels {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.places.len() == self.free.len()
+        self.places.len() == self.free.len() + self.reserved
     }
 
     /// Gives those at a configured upstream that do not retire, with their lanes.
@@ -157,16 +188,7 @@ impl OwnChannels {
             user: purpose.user.clone(),
             ..place_of.clone()
         };
-        let retry_max = match purpose.page {
-            Some(_) => all.retry_max,
-            None => all.retry_max.max(LONGEST_RETRY),
-        };
-        let all = Config {
-            retry_max,
-            upstreams: Vec::new(),
-            listeners: Vec::new(),
-            ..all.clone()
-        };
+        let all = of_own(all, purpose.page.is_some());
         let seed = self.seed.wrapping_mul(self.made | 1);
         let mut upstream = Upstream::new(now, id, &config, &all, seed);
         let page = purpose.page.unwrap_or(Page::FIRST);
@@ -215,9 +237,8 @@ impl OwnChannels {
             return;
         };
         own.upstream.stop(Fault::NotNeeded, outputs);
-        if let Some(ended) = self.ended.get_mut(own.configured.0) {
-            ended.add(&own.upstream.statistics);
-        }
+        let ended = self.ended.entry(own.configured).or_default();
+        ended.add(&own.upstream.statistics);
         self.free.insert(place);
         self.settle_place(place);
     }
@@ -297,7 +318,7 @@ impl OwnChannels {
 
     /// Adds what all of them did at a configured upstream.
     pub(super) fn add_to(&self, configured: UpstreamId, statistics: &mut UpstreamStatistics) {
-        if let Some(ended) = self.ended.get(configured.0) {
+        if let Some(ended) = self.ended.get(&configured) {
             statistics.add(ended);
         }
         let all = self.places.iter().flatten();
@@ -305,5 +326,19 @@ impl OwnChannels {
             statistics.add(&own.upstream.statistics);
             statistics.own_channels += u64::from(own.upstream.channel().is_some());
         }
+    }
+}
+
+/// What a configuration says of such a connection; `is_further` says that its miners have no work elsewhere.
+fn of_own(all: &Config, is_further: bool) -> Config {
+    let retry_max = match is_further {
+        true => all.retry_max,
+        false => all.retry_max.max(LONGEST_RETRY),
+    };
+    Config {
+        retry_max,
+        upstreams: Vec::new(),
+        listeners: Vec::new(),
+        ..all.clone()
     }
 }

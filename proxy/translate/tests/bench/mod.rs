@@ -84,6 +84,7 @@ pub fn upstream(name: &str, number: u16) -> UpstreamConfig {
         user: "farm".into(),
         host: format!("{name}.example.com"),
         port: 34_254 + number,
+        authority_key: None,
     }
 }
 
@@ -336,6 +337,14 @@ impl Bench {
     }
 
     // Both.
+
+    /// Takes another configuration over; gives the numbers of its upstreams.
+    pub fn reconfigure(&mut self, config: Config) -> Vec<usize> {
+        let ids = self.brain.reconfigure(self.now, config.clone());
+        self.config = config;
+        self.act();
+        ids.into_iter().map(|id| id.0).collect()
+    }
 
     pub fn stop(&mut self) {
         self.brain.stop(self.now);

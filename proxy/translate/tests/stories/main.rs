@@ -28,6 +28,7 @@ mod limits;
 mod outages;
 mod own_channels;
 mod properties;
+mod reconfiguring;
 mod sessions;
 mod set_up;
 mod shares;
