@@ -15,6 +15,7 @@ mod appliance {
     mod judge;
     mod listeners;
     mod load;
+    mod monitoring;
     mod outage;
     mod own_channels;
     mod real_block;
