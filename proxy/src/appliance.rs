@@ -159,6 +159,11 @@ impl Appliance {
         self.http.as_ref().map(http::Server::address)
     }
 
+    /// Gives a way to ask each driver.
+    pub(crate) fn drivers(&self) -> Vec<Sender<Input>> {
+        self.shards.iter().map(|it| it.inputs.clone()).collect()
+    }
+
     /// Asks each driver how things are.
     pub async fn reports(&self) -> Vec<Report> {
         let mut reports = Vec::new();

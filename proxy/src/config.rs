@@ -30,7 +30,7 @@ pub use self::duration::{DurationError, format_duration, parse_duration};
 pub use self::http::{Http, Token};
 pub use self::limits::Limits;
 pub use self::listener::Listener;
-pub use self::log::Log;
+pub use self::log::{Log, Timestamps};
 pub use self::outage::Outage;
 pub use self::problem::{ConfigError, Problem};
 pub use self::state::State;

@@ -60,7 +60,9 @@ pub(crate) enum Input {
     WorkerDifficulties(Sender<Difficulties>),
     /// Somebody wants to know how things are.
     Report(Sender<Report>),
-    /// Somebody wants to see the counters.
+    /// Somebody wants to see the counters, or whether anybody answers.
+    Statistics(Sender<Statistics>),
+    /// Somebody wants to see the counters, and what else is bounded.
     Snapshot(Sender<Arc<Snapshot>>),
     /// Somebody wants to see every miner.
     Census(Sender<Arc<Census>>),
@@ -313,6 +315,10 @@ impl Driver {
                 let _ = asker.try_send(known.collect());
             }
             Input::Report(asker) => self.report(&asker),
+            Input::Statistics(asker) => {
+                // Who asked may have gone.
+                let _ = asker.try_send(self.translator.statistics());
+            }
             Input::Snapshot(asker) => {
                 // Who asked may have gone.
                 let _ = asker.try_send(Arc::new(self.snapshot(now)));

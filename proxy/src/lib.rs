@@ -17,12 +17,14 @@ mod driver;
 mod http;
 mod journal;
 mod logging;
+mod notify;
 mod pace;
 pub mod run;
 pub mod runtime;
 mod snapshot;
 mod state;
 mod upstream;
+mod watch;
 
 pub use driver::Report;
 pub use state::StateError;

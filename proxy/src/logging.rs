@@ -1,26 +1,72 @@
 //! Logging: one event a line, levels from the config unless `RUST_LOG` says otherwise.
+//!
+//! To systemd's journal each line begins with its severity as `sd-daemon(3)` has it, and without the time.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 
 use env_logger::{Builder, Env};
 use log::Level;
 use translate::{Event, Severity};
 
-use crate::config::Log;
+use crate::config::{Log, Timestamps};
 
 /// Starts logging to standard error.
 pub(crate) fn start(config: &Log) {
     let default = config.level.as_str().to_ascii_lowercase();
-    let timestamps = config.timestamps;
+    let to_journal = is_journal(std::env::var("JOURNAL_STREAM").ok().as_deref());
+    let timestamps = match config.timestamps {
+        Timestamps::Auto => !to_journal,
+        Timestamps::On => true,
+        Timestamps::Off => false,
+    };
     let mut builder = Builder::from_env(Env::default().default_filter_or(default));
     builder.format(move |out, record| {
+        if to_journal {
+            write!(out, "<{}>", priority(record.level()))?;
+        }
         if timestamps {
             write!(out, "{} ", out.timestamp_millis())?;
         }
-        writeln!(out, "{:5} {}", record.level(), record.args())
+        let words = on_one_line(record.args().to_string());
+        writeln!(out, "{:5} {words}", record.level())
     });
     // A second start in one process (tests) keeps the first logger.
     let _ = builder.try_init();
+}
+
+/// Tells whether standard error is the journal's: its device and inode are those that systemd names.
+fn is_journal(stream: Option<&str>) -> bool {
+    let Some((device, inode)) = stream.and_then(|stream| stream.split_once(':')) else {
+        return false;
+    };
+    let own = io::stderr().as_fd().try_clone_to_owned();
+    let own = own.and_then(|own| File::from(own).metadata());
+    own.is_ok_and(|own| device.parse() == Ok(own.dev()) && inode.parse() == Ok(own.ino()))
+}
+
+/// Gives the severity as syslog counts it.
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    }
+}
+
+/// Pools and miners have a say in what is logged, and must not make lines of their own.
+fn on_one_line(words: String) -> String {
+    if !words.contains(char::is_control) {
+        return words;
+    }
+    let escaped = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    words.chars().map(escaped).collect()
 }
 
 /// Writes an event of the translator.
@@ -32,4 +78,27 @@ pub(crate) fn event(event: &Event) {
         Severity::Debug => Level::Debug,
     };
     log::log!(target: "millrace", level, "{event}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_others_stay_on_one_line() {
+        let words = "pool: \"no\"\nERROR all is lost\u{1b}[2J".to_owned();
+        let shown = "pool: \"no\"\\nERROR all is lost\\u{1b}[2J";
+        assert_eq!(on_one_line(words), shown);
+        assert_eq!(on_one_line("\"größer\"".into()), "\"größer\"");
+    }
+
+    #[test]
+    fn another_stream_is_not_the_journal() {
+        for stream in [None, Some(""), Some("1"), Some("0:0"), Some("x:y")] {
+            assert!(!is_journal(stream), "{stream:?}");
+        }
+        let own = io::stderr().as_fd().try_clone_to_owned().unwrap();
+        let own = File::from(own).metadata().unwrap();
+        assert!(is_journal(Some(&format!("{}:{}", own.dev(), own.ino()))));
+    }
 }

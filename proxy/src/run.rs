@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use crate::appliance::Appliance;
+use crate::notify::Notify;
+use crate::watch::Watch;
 use crate::{check, logging, runtime};
 
 /// Runs the appliance of a config file.
@@ -16,13 +19,25 @@ pub fn run(path: &Path) -> Result<(), ExitCode> {
     logging::start(&config.log);
     runtime::use_one_thread();
     let signals = runtime::stop_signals().map_err(|error| failed(&error))?;
+    let notify = notify();
     let ended = runtime::run(async move {
         let appliance = Appliance::start(&config).map_err(|error| failed(&error))?;
+        if let Some(notify) = &notify {
+            // Whether a pool gives work is no matter of ours: miners are served, and wait here if they must.
+            notify.ready();
+        }
+        let watch = Watch::start(appliance.drivers(), notify.clone(), config.log.summary);
         let signal = signals
             .recv()
             .await
             .unwrap_or("the end of the signal thread");
         log::info!("stopping on {signal}");
+        if let Some(watch) = watch {
+            watch.stop().await;
+        }
+        if let Some(notify) = &notify {
+            notify.stopping(&format!("stopping on {signal}"));
+        }
         for report in appliance.stop().await {
             let statistics = report.statistics;
             log::info!(
@@ -50,6 +65,17 @@ pub fn run(path: &Path) -> Result<(), ExitCode> {
         Ok(())
     });
     ended.unwrap_or(Err(ExitCode::FAILURE))
+}
+
+/// Finds the service manager, where one wants to be told. Without it the appliance does as well.
+fn notify() -> Option<Arc<Notify>> {
+    match Notify::of_environment() {
+        Ok(notify) => notify.map(Arc::new),
+        Err(error) => {
+            log::warn!("{error}");
+            None
+        }
+    }
 }
 
 /// Words counters, each after its label.

@@ -492,7 +492,7 @@ directory = "state"
             "f:16: http.token: expected a secret of 16 to 255 characters without spaces, found one of 9",
             "f:17: http.miner_series: expected a whole number of miners from 0 to 1000, found -1",
             "f:19: log.level: expected \"error\", \"warn\", \"info\", \"debug\", \"trace\" or \"off\", found \"loud\"",
-            "f:20: log.timestamps: expected true or false, found 0",
+            "f:20: log.timestamps: expected true, false or \"auto\", found 0",
             "f:22: state.directory: expected an absolute path such as \"/var/lib/millrace\", found \"state\"; \
              \"\" keeps nothing",
         ],

@@ -14,6 +14,7 @@ pub struct ProxyConfig {
     more: Vec<String>,
     http: String,
     level: &'static str,
+    log_lines: Vec<String>,
 }
 
 impl ProxyConfig {
@@ -32,6 +33,7 @@ impl ProxyConfig {
             more: Vec::new(),
             http: "address = \"\"".into(),
             level: "debug",
+            log_lines: vec!["timestamps = false".into()],
         }
     }
 
@@ -84,6 +86,21 @@ impl ProxyConfig {
         self
     }
 
+    /// Adds a line to `[log]`.
+    #[must_use]
+    pub fn log_line(mut self, line: &str) -> Self {
+        self.log_lines.push(line.to_owned());
+        self
+    }
+
+    /// Leaves it to the program whether lines of the log begin with the time; by default they do not.
+    #[must_use]
+    pub fn automatic_timestamps(mut self) -> Self {
+        self.log_lines
+            .retain(|line| !line.starts_with("timestamps"));
+        self
+    }
+
     /// Gives the text of the file.
     #[must_use]
     pub fn text(&self) -> String {
@@ -101,10 +118,11 @@ impl ProxyConfig {
         let _ = writeln!(
             text,
             "[difficulty]\nstart = {difficulty:?}\nmin = {difficulty:?}\nvardiff = false\n\
-             [limits]\n{}\n[http]\n{}\n[log]\nlevel = \"{}\"\ntimestamps = false\n{}",
+             [limits]\n{}\n[http]\n{}\n[log]\nlevel = \"{}\"\n{}\n{}",
             self.limits.join("\n"),
             self.http,
             self.level,
+            self.log_lines.join("\n"),
             self.more.join("\n")
         );
         text

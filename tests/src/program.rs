@@ -60,9 +60,19 @@ impl Program {
     /// Where it cannot be started.
     #[must_use]
     pub fn run_with_files(program: &Path, config: &ProxyConfig, files: u32) -> Self {
-        let limited = format!("ulimit -n {files} && exec \"$@\"");
+        Self::run_after(&format!("ulimit -n {files} && "), program, config)
+    }
+
+    /// Starts `program run` with this config by a shell that runs `words` before, which set up what the program finds:
+    /// they end as a command does that another follows, as `NAME=value ` or `ulimit -n 100 && `.
+    ///
+    /// # Panics
+    /// Where it cannot be started.
+    #[must_use]
+    pub fn run_after(words: &str, program: &Path, config: &ProxyConfig) -> Self {
         let program = program.to_str().expect("a path that a shell takes");
-        let arguments = ["-c", &limited, "sh", program, "run", "--config"];
+        let command = format!("{words}exec \"$@\"");
+        let arguments = ["-c", &command, "sh", program, "run", "--config"];
         Self::with_config(Path::new("sh"), &config.text(), &arguments)
     }
 
@@ -338,6 +348,8 @@ fn bare(program: impl AsRef<OsStr>) -> Command {
     command
         .env_remove("RUST_LOG")
         .env_remove("RUST_LOG_STYLE")
+        .env_remove("NOTIFY_SOCKET")
+        .env_remove("WATCHDOG_USEC")
         .stdin(Stdio::null());
     command
 }

@@ -22,6 +22,7 @@ mod appliance {
     mod shares;
     mod signals;
     mod state;
+    mod systemd;
 
     use std::path::Path;
 

@@ -1,0 +1,156 @@
+//! What systemd sees: that miners can be served, that the program goes on, how things are, and a log that its journal
+//! understands.
+
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+
+use tests::{PATIENCE, Pool, Program, ProxyConfig, Rig};
+
+use super::{millrace, pool_and_proxy};
+
+/// A service manager that listens.
+struct Manager {
+    socket: UnixDatagram,
+    path: PathBuf,
+}
+
+impl Manager {
+    fn new(name: &str) -> Self {
+        let name = format!("millrace-manager-{}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { socket, path }
+    }
+
+    /// Starts the program as a service that is to give a sign of life every two seconds.
+    fn start(&self, config: &ProxyConfig) -> Program {
+        let socket = self.path.display();
+        let words =
+            format!("export NOTIFY_SOCKET={socket} WATCHDOG_USEC=2000000 WATCHDOG_PID=$$; ");
+        Program::run_after(&words, millrace(), config)
+    }
+
+    fn next(&self) -> String {
+        let mut bytes = [0; 1024];
+        let length = self.socket.recv(&mut bytes).unwrap();
+        String::from_utf8(bytes[..length].to_vec()).unwrap()
+    }
+
+    /// Takes what comes until something does that begins so; gives that and all before it.
+    fn next_until(&self, begin: &str) -> Vec<String> {
+        let mut all = vec![self.next()];
+        while !all.last().unwrap().starts_with(begin) {
+            all.push(self.next());
+        }
+        all
+    }
+}
+
+impl Drop for Manager {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+#[test]
+fn readiness_signs_of_life_and_the_end_come_in_this_order() {
+    let pool = Pool::start(Pool::config());
+    let config = ProxyConfig::new(&[pool.url()]);
+    let (_, settings) = pool.stop();
+    let manager = Manager::new("order");
+    let proxy = manager.start(&config);
+    assert_eq!(manager.next(), "READY=1\n", "without any pool");
+    // It can be connected to.
+    let mut rig = Rig::start(proxy.address(), "farm.rig");
+    assert_eq!(manager.next(), "WATCHDOG=1\n");
+    let status = manager.next();
+    assert!(status.starts_with("STATUS=") && status.ends_with("no pool gives work\n"));
+    let pool = Pool::start(settings);
+    rig.mine();
+    let before = manager.next_until("STATUS=");
+    let (status, signs) = before.split_last().unwrap();
+    assert!(status.starts_with("STATUS=1 miner at ") && status.ends_with("working for pool0\n"));
+    assert!(!signs.is_empty() && signs.iter().all(|sign| sign == "WATCHDOG=1\n"));
+    proxy.signal("TERM");
+    let mut last = manager.next_until("STOPPING=1\n");
+    assert_eq!(
+        last.pop().unwrap(),
+        "STOPPING=1\nSTATUS=stopping on SIGTERM\n"
+    );
+    assert!(last.iter().all(|sign| sign == "WATCHDOG=1\n"), "{last:?}");
+    assert_eq!(proxy.ended().code, Some(0));
+    manager.socket.set_nonblocking(true).unwrap();
+    assert!(manager.socket.recv(&mut [0; 1]).is_err(), "the last word");
+    drop(pool);
+}
+
+#[test]
+fn a_config_that_cannot_be_run_is_never_ready() {
+    let pool = Pool::start(Pool::config());
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = ProxyConfig::new(&[pool.url()]).listener(taken.local_addr().unwrap());
+    let manager = Manager::new("never");
+    assert_eq!(manager.start(&config).ended().code, Some(1));
+    manager.socket.set_nonblocking(true).unwrap();
+    assert!(manager.socket.recv(&mut [0; 1]).is_err());
+}
+
+#[test]
+fn the_journal_is_told_severities_and_no_times() {
+    let pool = Pool::start(Pool::config());
+    let config = ProxyConfig::new(&[pool.url()]).automatic_timestamps();
+    pool.stop();
+    let journal = "export JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2); ";
+    let proxy = Program::run_after(journal, millrace(), &config);
+    let _ = proxy.address();
+    let warning = proxy.wait_for_log("cannot connect to");
+    assert!(warning.starts_with("<4>WARN  pool0: "), "{warning}");
+    let log = proxy.stop().stderr;
+    assert!(log.contains("<6>INFO  listening for miners on "), "{log}");
+    let told = |line: &str| line.starts_with('<') && line.get(2..3) == Some(">");
+    assert!(log.lines().all(told), "{log}");
+    let elsewhere = "export JOURNAL_STREAM=1:1; ";
+    let proxy = Program::run_after(elsewhere, millrace(), &config);
+    let line = proxy.wait_for_log("listening for miners on ");
+    assert!(
+        line.starts_with("20") && line.contains("Z INFO  "),
+        "{line}"
+    );
+    proxy.stop();
+}
+
+#[test]
+fn the_log_sums_up() {
+    let pool = Pool::start(Pool::config());
+    let config = ProxyConfig::new(&[pool.url()]).log_line("summary = \"1s\"");
+    let proxy = Program::run(millrace(), &config);
+    let mut rig = Rig::start(proxy.address(), "farm.rig");
+    rig.mine_many(3);
+    let share = rig.find();
+    rig.submit(&share);
+    rig.submit(&share);
+    // The three may be in the summary before.
+    let line = proxy.wait_for_log("refused (1 duplicate); pool0 was sent");
+    assert!(line.starts_with("INFO  1 miner at "), "{line}");
+    assert!(
+        line.contains("H/s, working for pool0; in the last "),
+        "{line}"
+    );
+    let none = proxy.wait_for_log("0 shares accepted, none refused");
+    assert!(!none.contains("was sent"), "{none}");
+    proxy.stop();
+}
+
+#[test]
+fn without_a_service_manager_nothing_is_missed() {
+    let (_pool, proxy) = pool_and_proxy(Pool::config());
+    assert_eq!(proxy.count_log("service manager"), 0);
+    proxy.stop();
+    let pool = Pool::start(Pool::config());
+    let words = "export NOTIFY_SOCKET=/nowhere/at/all; ";
+    let proxy = Program::run_after(words, millrace(), &ProxyConfig::new(&[pool.url()]));
+    let _ = proxy.wait_for_log("the service manager could not be told anything");
+    Rig::start(proxy.address(), "farm.rig").mine();
+    proxy.stop();
+}
