@@ -16,6 +16,7 @@ use crate::driver::{self, Driver, Input, Inputs, Report};
 use crate::http;
 use crate::journal::{Journal, Numbers};
 use crate::runtime::{self, JoinHandle};
+use crate::sockets::{Sockets, SocketsError};
 use crate::state::blocks::Blocks;
 use crate::state::saving::Saving;
 use crate::state::workers::Workers;
@@ -35,6 +36,9 @@ pub enum StartError {
         /// The operating system's reason.
         error: io::Error,
     },
+    /// The service manager's sockets are not those of the config.
+    #[error(transparent)]
+    Sockets(#[from] SocketsError),
     /// The HTTP server's thread cannot be started.
     #[error("cannot serve http: {0}")]
     Http(io::Error),
@@ -74,26 +78,39 @@ impl Appliance {
         Self::start_at_slot(config, 0)
     }
 
+    /// As [`start`](Self::start), on sockets that are there for some addresses.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start), and where there is one that the config has no use for.
+    pub fn start_on(config: &Config, sockets: Sockets) -> Result<Self, StartError> {
+        Self::start_with(config, sockets, 0)
+    }
+
     /// As [`start`](Self::start), with the first miner's slot (`extranonce1`) given: a test that replays a block
     /// of the Bitcoin network needs the one in its coinbase.
     ///
     /// # Errors
     /// As [`start`](Self::start).
     pub fn start_at_slot(config: &Config, first_slot: u32) -> Result<Self, StartError> {
+        Self::start_with(config, Sockets::default(), first_slot)
+    }
+
+    fn start_with(config: &Config, mut held: Sockets, first_slot: u32) -> Result<Self, StartError> {
         let mut sockets = Vec::new();
         for listener in &config.listeners {
             let address = listener.address;
             let error = |error| StartError::Listen { address, error };
-            let socket = downstream::listen(address).map_err(error)?;
+            let socket = held.listen(address).map_err(error)?;
             let address = socket.get_ref().local_addr().map_err(error)?;
             log::info!("listening for miners on {address}");
             sockets.push((address, socket, listener));
         }
         let for_http = config.http.address.map(|address| {
             let error = |error| StartError::Listen { address, error };
-            downstream::listen(address).map_err(error)
+            held.listen(address).map_err(error)
         });
         let for_http = for_http.transpose()?;
+        held.all_taken()?;
         let directory = config.state.directory.as_deref();
         let directory = directory.map(StateDirectory::open_if_it_works);
         let directory = directory.transpose()?.flatten();

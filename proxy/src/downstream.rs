@@ -53,6 +53,15 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<Async<TcpListener>> {
     Async::new(socket.into())
 }
 
+/// Listens on a socket that listens already, as on one of our own.
+pub(crate) fn listen_on(listener: TcpListener) -> io::Result<Async<TcpListener>> {
+    let socket = Socket::from(listener);
+    prepare(&socket)?;
+    // Its queue may be shorter.
+    socket.listen(BACKLOG)?;
+    Async::new(socket.into())
+}
+
 /// Sets what connections inherit from the socket that they are accepted on, so that it need not be set for each.
 fn prepare(socket: &Socket) -> io::Result<()> {
     // Nagle's algorithm costs about 50 ms for each step of the set-up.

@@ -22,6 +22,7 @@ mod pace;
 pub mod run;
 pub mod runtime;
 mod snapshot;
+pub mod sockets;
 mod state;
 mod upstream;
 mod watch;

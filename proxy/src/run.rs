@@ -5,8 +5,10 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::appliance::Appliance;
+use crate::appliance::{Appliance, StartError};
+use crate::arguments::BAD_USAGE;
 use crate::notify::Notify;
+use crate::sockets::Sockets;
 use crate::watch::Watch;
 use crate::{check, logging, runtime};
 
@@ -17,11 +19,14 @@ use crate::{check, logging, runtime};
 pub fn run(path: &Path) -> Result<(), ExitCode> {
     let config = check::load_to_run(path)?;
     logging::start(&config.log);
+    let sockets =
+        Sockets::of_environment().map_err(|error| cannot_start(&StartError::Sockets(error)))?;
     runtime::use_one_thread();
     let signals = runtime::stop_signals().map_err(|error| failed(&error))?;
     let notify = notify();
     let ended = runtime::run(async move {
-        let appliance = Appliance::start(&config).map_err(|error| failed(&error))?;
+        let appliance =
+            Appliance::start_on(&config, sockets).map_err(|error| cannot_start(&error))?;
         if let Some(notify) = &notify {
             // Whether a pool gives work is no matter of ours: miners are served, and wait here if they must.
             notify.ready();
@@ -85,6 +90,15 @@ fn counts(counters: &BTreeMap<&str, u64>) -> String {
         .map(|(label, count)| format!("{label} {count}"))
         .collect();
     words.join(", ")
+}
+
+/// Tells why it cannot start. Sockets that are not the config's are a bad config: another try would not help.
+fn cannot_start(error: &StartError) -> ExitCode {
+    let code = failed(error);
+    match error {
+        StartError::Sockets(_) => ExitCode::from(BAD_USAGE),
+        _ => code,
+    }
 }
 
 fn failed(error: &dyn std::fmt::Display) -> ExitCode {

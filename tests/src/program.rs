@@ -70,10 +70,26 @@ impl Program {
     /// Where it cannot be started.
     #[must_use]
     pub fn run_after(words: &str, program: &Path, config: &ProxyConfig) -> Self {
+        Self::run_after_with_input(words, program, config, Stdio::null())
+    }
+
+    /// As [`run_after`](Self::run_after), with something else than nothing as standard input.
+    ///
+    /// # Panics
+    /// As [`run_after`](Self::run_after).
+    #[must_use]
+    pub fn run_after_with_input(
+        words: &str,
+        program: &Path,
+        config: &ProxyConfig,
+        input: Stdio,
+    ) -> Self {
         let program = program.to_str().expect("a path that a shell takes");
         let command = format!("{words}exec \"$@\"");
         let arguments = ["-c", &command, "sh", program, "run", "--config"];
-        Self::with_config(Path::new("sh"), &config.text(), &arguments)
+        let (mut command, directory) = configured(Path::new("sh"), &config.text(), &arguments);
+        command.stdin(input);
+        Self::spawn(command, directory)
     }
 
     /// Starts a program whose last argument is a config file with this text.
@@ -82,11 +98,7 @@ impl Program {
     /// Where it cannot be started.
     #[must_use]
     pub fn with_config(program: &Path, text: &str, arguments: &[&str]) -> Self {
-        let directory = new_directory();
-        let path = directory.join("millrace.toml");
-        std::fs::write(&path, text).expect("a temporary file can be written");
-        let mut command = bare(program);
-        command.args(arguments).arg(path);
+        let (command, directory) = configured(program, text, arguments);
         Self::spawn(command, directory)
     }
 
@@ -342,6 +354,16 @@ impl Log {
     }
 }
 
+/// A command whose last argument is a config file with this text, and the directory of that file.
+fn configured(program: &Path, text: &str, arguments: &[&str]) -> (Command, PathBuf) {
+    let directory = new_directory();
+    let path = directory.join("millrace.toml");
+    std::fs::write(&path, text).expect("a temporary file can be written");
+    let mut command = bare(program);
+    command.args(arguments).arg(path);
+    (command, directory)
+}
+
 /// A command without the environment's wishes for logs, and without input.
 fn bare(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
@@ -350,6 +372,7 @@ fn bare(program: impl AsRef<OsStr>) -> Command {
         .env_remove("RUST_LOG_STYLE")
         .env_remove("NOTIFY_SOCKET")
         .env_remove("WATCHDOG_USEC")
+        .env_remove("LISTEN_FDS")
         .stdin(Stdio::null());
     command
 }

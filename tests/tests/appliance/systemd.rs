@@ -1,10 +1,12 @@
 //! What systemd sees: that miners can be served, that the program goes on, how things are, and a log that its journal
 //! understands.
 
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 
-use tests::{PATIENCE, Pool, Program, ProxyConfig, Rig};
+use tests::{PATIENCE, Pool, Program, ProxyConfig, Rig, Wire};
 
 use super::{millrace, pool_and_proxy};
 
@@ -88,12 +90,87 @@ fn readiness_signs_of_life_and_the_end_come_in_this_order() {
 #[test]
 fn a_config_that_cannot_be_run_is_never_ready() {
     let pool = Pool::start(Pool::config());
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let config = ProxyConfig::new(&[pool.url()]).listener(taken.local_addr().unwrap());
     let manager = Manager::new("never");
     assert_eq!(manager.start(&config).ended().code, Some(1));
     manager.socket.set_nonblocking(true).unwrap();
     assert!(manager.socket.recv(&mut [0; 1]).is_err());
+}
+
+/// Starts the program as systemd does for a socket unit: with a socket that listens already.
+fn start_on(socket: &TcpListener, config: &ProxyConfig) -> Program {
+    // The socket is handed over as standard input, which the shell puts where systemd puts the first one.
+    let words =
+        "exec 3<&0 </dev/null; export LISTEN_FDS=1 LISTEN_PID=$$ LISTEN_FDNAMES=millrace.socket; ";
+    let socket = OwnedFd::from(socket.try_clone().unwrap());
+    Program::run_after_with_input(words, millrace(), config, socket.into())
+}
+
+/// The backlog of a socket that stays open is what systemd has while the program is started anew.
+#[test]
+fn nobody_is_refused_while_the_program_starts_anew() {
+    let pool = Pool::start(Pool::config());
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let config = ProxyConfig::new(&[pool.url()]).listener(address);
+    // Nobody serves yet.
+    let early = Wire::connect(address);
+    let first = start_on(&socket, &config);
+    let _ = first.wait_for_log("systemd holds the port of");
+    assert_eq!(first.address(), address);
+    set_up(early);
+    Rig::start(address, "farm.rig").mine();
+    first.stop();
+    let between = Wire::connect(address);
+    let second = start_on(&socket, &config);
+    set_up(between);
+    Rig::start(address, "farm.rig").mine();
+    second.stop();
+}
+
+/// Sets a miner up, which shows that its connection is served.
+fn set_up(mut wire: Wire) {
+    wire.set_up("farm.early");
+    wire.notification("mining.notify");
+}
+
+#[test]
+fn a_listener_that_systemd_does_not_hold_is_opened_beside_it() {
+    let pool = Pool::start(Pool::config());
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let config = ProxyConfig::new(&[pool.url()])
+        .listener(address)
+        .sections("[[listener]]\naddress = \"127.0.0.1:0\"\n");
+    let proxy = start_on(&socket, &config);
+    let own = proxy.wait_for_logs("listening for miners on ", 2);
+    let own = own.rsplit(' ').next().unwrap().parse().unwrap();
+    for address in [address, own] {
+        Rig::start(address, "farm.rig").mine();
+    }
+    assert_eq!(proxy.count_log("systemd holds the port of"), 1);
+    proxy.stop();
+}
+
+#[test]
+fn a_socket_that_the_config_does_not_have_is_refused_with_words() {
+    let pool = Pool::start(Pool::config());
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ended = start_on(&socket, &ProxyConfig::new(&[pool.url()])).ended();
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    let address = socket.local_addr().unwrap();
+    let words = format!("systemd listens on {address} for us, and the config does not");
+    assert!(ended.stderr.contains(&words), "{}", ended.stderr);
+}
+
+#[test]
+fn sockets_that_are_meant_for_another_process_are_left_alone() {
+    let pool = Pool::start(Pool::config());
+    let words = "export LISTEN_FDS=1 LISTEN_PID=1; ";
+    let proxy = Program::run_after(words, millrace(), &ProxyConfig::new(&[pool.url()]));
+    Rig::start(proxy.address(), "farm.rig").mine();
+    proxy.stop();
 }
 
 #[test]
