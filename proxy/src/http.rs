@@ -1,4 +1,4 @@
-//! The HTTP server: metrics, API and probes, on a thread of its own, so that nothing it does delays a share.
+//! The HTTP server: the page, metrics, API and probes, on a thread of its own, so that nothing it does delays a share.
 //!
 //! ```text
 //! socket ─► connection ─► access (token) ─► routes ─► shards (what drivers show) ─► answer
@@ -10,6 +10,7 @@
 mod access;
 mod answer;
 mod connection;
+mod dashboard;
 mod events;
 mod hashrate;
 mod jobs;

@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 
 use data_encoding::BASE64;
-use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue};
+use hyper::header::{ACCEPT, AUTHORIZATION, HOST, HeaderMap, HeaderValue};
 use subtle::ConstantTimeEq;
 
 use crate::config::Token;
@@ -42,6 +42,18 @@ pub(super) fn check(token: Option<&Token>, headers: &HeaderMap) -> Result<(), De
             by_address.then_some(()).ok_or(Denied::NamedServer)
         }
     }
+}
+
+/// Says how to show the token. A browser that is asked for HTTP Basic asks its user; for who takes nothing but JSON,
+/// such as the page after the token was changed, that would be a window every two seconds.
+pub(super) fn challenge(headers: &HeaderMap) -> HeaderValue {
+    let only_json = headers
+        .get(ACCEPT)
+        .is_some_and(|it| it == "application/json");
+    HeaderValue::from_static(match only_json {
+        true => "Bearer realm=\"Millrace\"",
+        false => "Basic realm=\"Millrace\", charset=\"UTF-8\"",
+    })
 }
 
 /// Gives the secret that a request shows.

@@ -3,12 +3,13 @@
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
-use super::access::Denied;
+use super::access::{self, Denied};
 use super::query::QueryError;
 use super::shards::Unanswered;
 
@@ -22,7 +23,7 @@ pub(super) enum Refused {
     Denied(#[from] Denied),
     #[error("only GET and HEAD are served: nothing can be changed here")]
     Method,
-    #[error("there is nothing at {0}; / lists what there is")]
+    #[error("there is nothing at {0}; /api/v1/ lists what there is")]
     NotFound(String),
     #[error(transparent)]
     Query(#[from] QueryError),
@@ -37,7 +38,8 @@ struct ErrorAnswer {
 }
 
 impl Refused {
-    pub(super) fn answer(&self) -> Answer {
+    /// Makes the answer to a request with these headers.
+    pub(super) fn answer(&self, request: &HeaderMap) -> Answer {
         let status = match self {
             Self::Denied(Denied::WithoutToken) => StatusCode::UNAUTHORIZED,
             Self::Denied(Denied::NamedServer) => StatusCode::FORBIDDEN,
@@ -51,8 +53,7 @@ impl Refused {
         let headers = answer.headers_mut();
         match self {
             Self::Denied(Denied::WithoutToken) => {
-                let asks = HeaderValue::from_static("Basic realm=\"Millrace\", charset=\"UTF-8\"");
-                headers.insert(WWW_AUTHENTICATE, asks);
+                headers.insert(WWW_AUTHENTICATE, access::challenge(request));
             }
             Self::Method => {
                 headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));

@@ -14,6 +14,7 @@ use crate::snapshot::Snapshot;
 
 use super::access;
 use super::answer::{Answer, Refused, answer, json, text};
+use super::dashboard::Dashboard;
 use super::events::Events;
 use super::hashrate::HashrateHistory;
 use super::jobs::Jobs;
@@ -28,9 +29,10 @@ use super::workers::Workers;
 /// The description of the API, checked against its answers by a test.
 const OPENAPI: &str = include_str!("openapi.json");
 
-/// What is shown at the root.
+/// What is shown to who asks what there is.
 const LIST: &str = "\
 Millrace
+/                     the page to look at
 /metrics              for Prometheus
 /healthz              200 while the process works
 /readyz               200 while an upstream gives work
@@ -51,6 +53,7 @@ pub(super) struct Routes {
     miner_series: usize,
     started: Instant,
     shards: Shards,
+    dashboard: Dashboard,
 }
 
 /// The answer of a probe.
@@ -68,13 +71,14 @@ impl Routes {
             miner_series: http.miner_series,
             started: Instant::now(),
             shards: Shards::new(sources),
+            dashboard: Dashboard::new(),
         }
     }
 
     /// Answers a request, whatever it is.
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Result<Answer, Infallible> {
         let answered = self.find(&request).await;
-        Ok(answered.unwrap_or_else(|refused| refused.answer()))
+        Ok(answered.unwrap_or_else(|refused| refused.answer(request.headers())))
     }
 
     async fn find(&self, request: &Request<Incoming>) -> Result<Answer, Refused> {
@@ -112,7 +116,7 @@ impl Routes {
             _ => query.finish()?,
         }
         match path {
-            "/" => Ok(text(ok, LIST)),
+            "/api/v1" | "/api/v1/" => Ok(text(ok, LIST)),
             "/metrics" => self.metrics(request).await,
             "/healthz" => Ok(self.health().await),
             "/readyz" => Ok(self.readiness().await),
@@ -126,7 +130,10 @@ impl Routes {
                 Ok(json(ok, &Upstreams::of(&view)))
             }
             "/api/v1/jobs" => Ok(json(ok, &Jobs::of(&self.shards.snapshots().await?))),
-            path => Err(Refused::NotFound(path.chars().take(100).collect())),
+            path => {
+                let part = self.dashboard.find(path, request.headers());
+                part.ok_or_else(|| Refused::NotFound(path.chars().take(100).collect()))
+            }
         }
     }
 

@@ -65,7 +65,8 @@ fn validator(description: &Value, path: &str, status: u16) -> jsonschema::Valida
     options.build(&schema).expect("the description is a schema")
 }
 
-fn assert_described(description: &Value, path: &str, answer: &tests::Reply) {
+/// Checks an answer against the description of the API.
+pub(super) fn assert_described(description: &Value, path: &str, answer: &tests::Reply) {
     let plain = path.split('?').next().unwrap();
     let validator = validator(description, plain, answer.status);
     let value = answer.json();
@@ -142,7 +143,7 @@ fn every_kind_of_row_that_is_described_is_seen() {
     assert!(gone["connection_attempts"].as_u64().unwrap() > 0);
     let failures = &gone["connection_failures"]["connection-lost"];
     assert!(failures.as_u64().unwrap() > 0);
-    let list = farm.http.get("/").body;
+    let list = farm.http.get("/api/v1/").body;
     let description = farm.http.json("/api/v1/openapi.json");
     for path in description["paths"].as_object().unwrap().keys() {
         assert!(list.contains(path), "{path} is not in the list");
