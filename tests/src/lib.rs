@@ -9,6 +9,7 @@
     reason = "what is not there in a JSON value reads as null"
 )]
 
+pub mod browser;
 mod build;
 mod config;
 pub mod failover;
@@ -21,6 +22,7 @@ mod program;
 mod rig;
 pub mod simulation;
 mod spread;
+pub mod stage;
 mod switchboard;
 mod usage;
 mod verdict;
@@ -28,12 +30,14 @@ mod wire;
 
 use std::time::Duration;
 
+pub use browser::Browser;
 pub use build::build;
 pub use config::ProxyConfig;
 pub use http::{Http, Reply};
 pub use pool::Pool;
 pub use program::{Ended, Program};
 pub use rig::{Answer, Rig};
+pub use stage::{Scene, Stage};
 pub use switchboard::{Line, Switchboard};
 pub use usage::Usage;
 pub use verdict::conclude;

@@ -4,6 +4,7 @@
 
 mod appliance {
     mod commands;
+    mod dashboard;
     mod failover;
     mod files;
     mod firmware;
