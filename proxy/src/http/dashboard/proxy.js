@@ -20,7 +20,7 @@ export class Refused extends Unanswered {
   }
 }
 
-/** Where the API is. An address with the password in it, as http://:TOKEN@host/, is none that fetch takes. */
+/** Where the API is. The page may have been opened with the password in its address, which fetch does not take. */
 const base = new URL('api/v1/', document.baseURI);
 base.username = '';
 base.password = '';
