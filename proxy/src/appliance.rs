@@ -18,7 +18,8 @@ use crate::journal::{Journal, Numbers};
 use crate::runtime::{self, JoinHandle};
 use crate::sockets::{Sockets, SocketsError};
 use crate::state::blocks::Blocks;
-use crate::state::saving::Saving;
+use crate::state::saving::{Files, Saving};
+use crate::state::sessions::Sessions;
 use crate::state::workers::Workers;
 use crate::state::{StateDirectory, StateError};
 
@@ -114,7 +115,10 @@ impl Appliance {
         let directory = config.state.directory.as_deref();
         let directory = directory.map(StateDirectory::open_if_it_works);
         let directory = directory.transpose()?.flatten();
-        let workers = directory.clone().map(Workers::load);
+        let files = directory.clone().map(|directory| Files {
+            workers: Workers::load(directory.clone()),
+            sessions: Sessions::load(directory),
+        });
         let (blocks, keeping) = directory.map(Blocks::in_files).unzip();
         let blocks = blocks.unwrap_or_default();
         let places = descriptors::places(config);
@@ -135,7 +139,10 @@ impl Appliance {
             let (sockets, listeners): (Vec<_>, Vec<_>) = listeners.unzip();
             let mut brain = brain_config(config, upstreams, &listeners)?;
             brain.first_slot = first_slot;
-            brain.worker_difficulties = workers.iter().flat_map(Workers::known).cloned().collect();
+            if let Some(Files { workers, sessions }) = &files {
+                brain.worker_difficulties = workers.known().clone();
+                brain.sessions = sessions.of_driver(shards.len());
+            }
             let journal = Journal::new(numbers.clone());
             let surroundings = (&blocks, &places, journal);
             let shard = Shard::start(config, upstreams, brain, sockets, surroundings);
@@ -154,7 +161,7 @@ impl Appliance {
             log::info!("serving http on {}", http.address());
         }
         let drivers = shards.iter().map(|shard| shard.inputs.clone());
-        let saving = workers.map(|workers| Saving::start(workers, drivers.collect()));
+        let saving = files.map(|files| Saving::start(files, drivers.collect()));
         Ok(Self {
             addresses,
             shards,
@@ -298,6 +305,7 @@ pub(crate) fn brain_config(
         difficulty: policy(&config.difficulty),
         listeners: listeners.iter().map(listener).collect(),
         worker_difficulties: Vec::new(),
+        sessions: Vec::new(),
         version_mask: VersionMask::new(config.translation.version_mask),
         extranonce2_size: config.translation.extranonce2_size,
         channel: config.translation.channel,

@@ -14,7 +14,8 @@ use futures_lite::future;
 use sv1::{CallError, Incoming};
 use sv2::message::Message;
 use translate::{
-    CloseReason, ListenerId, MinerId, MinerStatistics, Output, Statistics, Translator, UpstreamId,
+    CloseReason, KeptSession, ListenerId, MinerId, MinerStatistics, Output, Statistics, Translator,
+    UpstreamId,
 };
 
 use crate::alarm::Alarm;
@@ -58,6 +59,8 @@ pub(crate) enum Input {
     UpstreamLost(UpstreamId, Attempt, String),
     /// Somebody wants to know at which difficulties workers mine.
     WorkerDifficulties(Sender<Difficulties>),
+    /// Somebody wants to know which session has which slot.
+    Sessions(Sender<Vec<KeptSession>>),
     /// Somebody wants to know how things are.
     Report(Sender<Report>),
     /// Somebody wants to see the counters, or whether anybody answers.
@@ -313,6 +316,10 @@ impl Driver {
                 let known = known.map(|(worker, difficulty)| (worker.into(), difficulty));
                 // Who asked may have gone.
                 let _ = asker.try_send(known.collect());
+            }
+            Input::Sessions(asker) => {
+                // Who asked may have gone.
+                let _ = asker.try_send(self.translator.sessions().collect());
             }
             Input::Report(asker) => self.report(&asker),
             Input::Statistics(asker) => {

@@ -5,10 +5,12 @@
 
 pub(crate) mod blocks;
 pub(crate) mod saving;
+pub(crate) mod sessions;
 pub(crate) mod workers;
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Why a directory cannot be the state directory.
@@ -99,7 +101,10 @@ impl StateDirectory {
     /// Puts a file in the place of the one that has its name; waits for the disk.
     pub(crate) fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
         let new = self.path_of(&format!("{name}.new"));
-        let mut file = File::create(&new)?;
+        // Some of it is nobody else's business.
+        let mut options = OpenOptions::new();
+        let options = options.write(true).create(true).truncate(true).mode(0o600);
+        let mut file = options.open(&new)?;
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&new, self.path_of(name))?;

@@ -1,10 +1,11 @@
-//! Saves what is learnt of workers while the appliance runs, and once more when it stops.
+//! Saves what is learnt of workers, and which sessions there are, while the appliance runs and once more when it stops.
 
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
 
-use super::workers::{Difficulties, Workers};
+use super::sessions::Sessions;
+use super::workers::Workers;
 use crate::driver::Input;
 use crate::runtime::{self, JoinHandle};
 
@@ -12,6 +13,13 @@ use crate::runtime::{self, JoinHandle};
 const SAVE_EVERY: Duration = Duration::from_secs(60);
 /// Longest wait for the disk when the process stops.
 const LAST_SAVE: Duration = Duration::from_secs(5);
+
+/// What is saved.
+#[derive(Debug)]
+pub(crate) struct Files {
+    pub(crate) workers: Workers,
+    pub(crate) sessions: Sessions,
+}
 
 /// The task that saves.
 #[derive(Debug)]
@@ -22,9 +30,9 @@ pub(crate) struct Saving {
 
 impl Saving {
     /// Saves every minute what these drivers know.
-    pub(crate) fn start(workers: Workers, drivers: Vec<Sender<Input>>) -> Self {
+    pub(crate) fn start(files: Files, drivers: Vec<Sender<Input>>) -> Self {
         let (stop, stopped) = async_channel::bounded(1);
-        let task = runtime::spawn(save(workers, drivers, stopped));
+        let task = runtime::spawn(save(files, drivers, stopped));
         Self { stop, task }
     }
 
@@ -32,21 +40,25 @@ impl Saving {
     pub(crate) async fn stop(self) {
         drop(self.stop);
         if runtime::within(LAST_SAVE, self.task).await.is_none() {
-            log::warn!("the difficulties of workers could not be saved within {LAST_SAVE:?}");
+            log::warn!(
+                "the difficulties of workers and the sessions could not be saved within {LAST_SAVE:?}"
+            );
         }
     }
 }
 
-async fn save(mut workers: Workers, drivers: Vec<Sender<Input>>, stopped: Receiver<()>) {
+async fn save(mut files: Files, drivers: Vec<Sender<Input>>, stopped: Receiver<()>) {
     loop {
         let is_last = runtime::within(SAVE_EVERY, stopped.recv()).await.is_some();
-        let learnt = ask(&drivers).await;
+        let learnt = ask(&drivers, Input::WorkerDifficulties).await;
+        let sessions = ask(&drivers, Input::Sessions).await;
         // The disk may take its time; the drivers' thread has none.
         let saved = runtime::unblock(move || {
-            workers.save(learnt);
-            workers
+            files.workers.save(learnt);
+            files.sessions.save(sessions);
+            files
         });
-        workers = saved.await;
+        files = saved.await;
         if is_last {
             return;
         }
@@ -54,14 +66,14 @@ async fn save(mut workers: Workers, drivers: Vec<Sender<Input>>, stopped: Receiv
 }
 
 /// Asks each driver for what it knows; one that has ended knows nothing.
-async fn ask(drivers: &[Sender<Input>]) -> Vec<Difficulties> {
+async fn ask<T: Default>(drivers: &[Sender<Input>], question: fn(Sender<T>) -> Input) -> Vec<T> {
     let mut all = Vec::new();
     for driver in drivers {
         let (asker, answer) = async_channel::bounded(1);
-        let asked = driver.send(Input::WorkerDifficulties(asker)).await;
+        let asked = driver.send(question(asker)).await;
         let known = match asked {
             Ok(()) => answer.recv().await.unwrap_or_default(),
-            Err(_) => Difficulties::new(),
+            Err(_) => T::default(),
         };
         all.push(known);
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use sv2::bitcoin::{Difficulty, VersionMask};
 
-use crate::worker::UserTemplate;
-
 use crate::guard::GuardPolicy;
+use crate::session::KeptSession;
+use crate::worker::UserTemplate;
 
 /// Highest difficulty that a miner gets by asking: a dozen shares a minute at it are the hashrate of the whole
 /// network (10^21 h/s), so whoever asks for more means something else.
@@ -24,6 +24,8 @@ pub struct Config {
     pub listeners: Vec<ListenerConfig>,
     /// Last known difficulties of workers from an earlier run, those noted last at the end.
     pub worker_difficulties: Vec<(Box<str>, Difficulty)>,
+    /// What [`Translator::sessions`](crate::Translator::sessions) gave in an earlier run: their miners find their slots.
+    pub sessions: Vec<KeptSession>,
     /// Version bits that miners may roll (BIP-0310), unless a job forbids rolling.
     pub version_mask: VersionMask,
     /// Bytes of extranonce that a miner rolls itself, 4 to 8.

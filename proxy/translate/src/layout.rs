@@ -84,6 +84,25 @@ impl Layout {
         all.into_iter().find(|layout| layout.size() <= size)
     }
 
+    /// Gives the layout of a slot by the lengths that its miner was told; `None` where no such layout is handed out.
+    pub(crate) fn of_lengths(
+        (slot_size, extranonce2_size): (u8, u8),
+        slot: u32,
+        configured: u8,
+    ) -> Option<Self> {
+        match (slot_size, extranonce2_size) {
+            (4, size) if size == configured => Some(Self::Usual {
+                extranonce2_size: configured,
+            }),
+            (4, 4) => Some(Self::Short),
+            (2, 4) => {
+                let page = Page::all().find(|page| u32::from(page.number()) == slot >> 16)?;
+                Some(Self::Narrow { page })
+            }
+            _ => None,
+        }
+    }
+
     /// Bytes of the slot.
     pub(crate) fn slot_size(self) -> u8 {
         match self {

@@ -69,6 +69,7 @@ pub use meter::{HASHES_PER_DIFFICULTY, Meter, Span};
 pub use miners::MinerId;
 pub use output::{CloseReason, Delivery, Output};
 pub use refusal::Refusal;
+pub use session::KeptSession;
 pub use statistics::{
     Failure, ListenerStatistics, MinerState, MinerStatistics, Statistics, UpstreamState,
     UpstreamStatistics,

@@ -22,7 +22,7 @@ use crate::layout::Layout;
 use crate::meter::Meter;
 use crate::miners::MinerId;
 use crate::refusal::Refusal;
-use crate::session::{Past, Session};
+use crate::session::{KeptSession, Past, Session};
 use crate::share::Terms;
 use crate::slot::Slot;
 use crate::statistics::{MinerState, MinerStatistics};
@@ -165,6 +165,12 @@ impl Miner {
         self.subscription
             .as_ref()
             .map(|subscription| subscription.session.slot)
+    }
+
+    /// Gives its session, where it has worked in it.
+    pub(crate) fn kept_session(&self) -> Option<KeptSession> {
+        let subscription = self.subscription.as_ref().filter(|_| self.is_mining())?;
+        Some(subscription.session.kept())
     }
 
     pub(crate) fn layout(&self) -> Option<Layout> {

@@ -6,8 +6,9 @@
 //! stands, only its own address may ask for it: a cut connection that we have not noticed yet must not cost the miner
 //! its session, and an id that was overheard elsewhere must not cost the miner its connection.
 //!
-//! Ids come from the seed, so those of an earlier run of the process mean nothing here: such a miner gets a new slot.
-//! All that a session is to be resumed from stands in [`Past`], under its id.
+//! All that a session is to be resumed from stands in [`Past`], under its id. Of sessions of an earlier run of the process
+//! only the slot is known, and only where the body has kept it ([`KeptSession`]): such a miner is told the extranonce1 that
+//! it had, and is a new one in all else. The jobs of that run are gone with its channels.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -32,6 +33,33 @@ pub(crate) struct Session {
     pub(crate) id: Arc<str>,
 }
 
+/// A session as it is kept from one run of the process to the next. Who knows the id can have the slot while its miner is
+/// away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptSession {
+    /// The id that its miner asks for it by.
+    pub id: Arc<str>,
+    /// The slot; of one of two bytes the upper half is the number of its page.
+    pub slot: u32,
+    /// Bytes of extranonce1 that its miner was told.
+    pub extranonce1_size: u8,
+    /// Bytes of extranonce2 that its miner was told.
+    pub extranonce2_size: u8,
+}
+
+impl Session {
+    /// Gives what is kept of it.
+    pub(crate) fn kept(&self) -> KeptSession {
+        let layout = self.slot.layout();
+        KeptSession {
+            id: Arc::clone(&self.id),
+            slot: self.slot.number(),
+            extranonce1_size: layout.slot_size(),
+            extranonce2_size: layout.extranonce2_size(),
+        }
+    }
+}
+
 /// What a miner was told over its last connection, and what was known of it there.
 #[derive(Debug)]
 pub(crate) struct Past {
@@ -46,7 +74,7 @@ pub(crate) struct Past {
     pub(crate) home: LaneId,
 }
 
-/// A session for a miner that subscribes, and its past where it is resumed.
+/// A session for a miner that subscribes, and its past where it is resumed within one run of the process.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) session: Session,
@@ -62,7 +90,8 @@ enum Holder {
 #[derive(Debug)]
 struct Left {
     session: Session,
-    past: Past,
+    /// `None` of a session of an earlier run.
+    past: Option<Past>,
 }
 
 /// All sessions that a miner has or may ask for.
@@ -88,6 +117,42 @@ impl Sessions {
             left: BTreeMap::new(),
             most_left,
         }
+    }
+
+    /// Takes over sessions of an earlier run as if their miners had just left; those that do not fit the present
+    /// configuration are forgotten.
+    pub(crate) fn restore(
+        &mut self,
+        now: Instant,
+        kept: impl IntoIterator<Item = KeptSession>,
+        extranonce2_size: u8,
+    ) {
+        for KeptSession {
+            id,
+            slot,
+            extranonce1_size,
+            extranonce2_size: told,
+        } in kept.into_iter().take(self.most_left)
+        {
+            let lengths = (extranonce1_size, told);
+            let Some(layout) = Layout::of_lengths(lengths, slot, extranonce2_size) else {
+                continue;
+            };
+            if self.holders.contains_key(&id) {
+                continue;
+            }
+            if let Some((slot, rest)) = self.slots.restore(now, layout, slot) {
+                self.holders.insert(Arc::clone(&id), Holder::Resting(rest));
+                let session = Session { slot, id };
+                let past = None;
+                self.left.insert(rest, Left { session, past });
+            }
+        }
+    }
+
+    /// Gives the sessions whose miners left, those that left last at the end.
+    pub(crate) fn left(&self) -> impl Iterator<Item = KeptSession> {
+        self.left.values().map(|left| left.session.kept())
     }
 
     /// Changes how many are kept without a miner, from the next one on.
@@ -169,10 +234,7 @@ impl Sessions {
         let Left { session, past } = self.left.remove(&rest)?;
         *holder = Holder::Live(miner);
         self.slots.wake(rest, session.slot);
-        Some(Opened {
-            session,
-            past: Some(past),
-        })
+        Some(Opened { session, past })
     }
 
     /// Takes a session back from a miner that left; one without a past was never worked in, and is not kept.
@@ -190,6 +252,7 @@ impl Sessions {
         let rest = self.slots.give_back(now, session.slot, job_serial);
         let id = Arc::clone(&session.id);
         self.holders.insert(id, Holder::Resting(rest));
+        let past = Some(past);
         self.left.insert(rest, Left { session, past });
         while self.left.len() > self.most_left
             && let Some((_, oldest)) = self.left.pop_first()
@@ -329,6 +392,66 @@ mod tests {
         assert!(!resumed(&mut sessions, 0));
         assert!(resumed(&mut sessions, 1));
         assert!(resumed(&mut sessions, 2));
+    }
+
+    #[test]
+    fn a_session_outlives_the_process_with_its_slot() {
+        let now = origin();
+        let mut before = Sessions::new(Slots::new((0, 0), 4), [7; 32], 10);
+        let mut open = |layout| {
+            let opened = before.open(now, (MINER, None), (layout, any), 1);
+            opened.unwrap().session
+        };
+        let sessions = [open(USUAL), open(USUAL), open(Layout::NARROW)];
+        for session in sessions.clone() {
+            before.leave(now, session, Some(past(now)), 1);
+        }
+        let kept: Vec<_> = before.left().collect();
+        let mut after = Sessions::new(Slots::new((0, 0), 4), [8; 32], 10);
+        after.restore(now, kept.clone(), 4);
+        assert!(after.left().eq(kept));
+        let new = after.open(now, (MINER, None), (USUAL, any), 1).unwrap();
+        assert!(sessions.iter().all(|it| it.slot != new.session.slot));
+        for session in sessions {
+            let again = after.open(now, (MINER, Some(&session.id)), (USUAL, any), 1);
+            let again = again.unwrap();
+            assert_eq!(
+                (again.session.slot, again.session.id),
+                (session.slot, session.id)
+            );
+            assert!(again.past.is_none());
+        }
+    }
+
+    #[test]
+    fn sessions_that_do_not_fit_or_come_twice_are_forgotten() {
+        let now = origin();
+        let mut sessions = Sessions::new(Slots::new((0, 0), 6), [7; 32], 3);
+        let kept = |id: &str, slot, extranonce1_size, extranonce2_size| KeptSession {
+            id: id.into(),
+            slot,
+            extranonce1_size,
+            extranonce2_size,
+        };
+        let good = kept("a", 1 << 16, 4, 6);
+        let all = [
+            good.clone(),
+            kept("b", 1 << 16, 4, 6),
+            kept("a", 2 << 16, 4, 6),
+            // One more than are taken at all.
+            kept("c", 3 << 16, 4, 6),
+        ];
+        sessions.restore(now, all, 6);
+        assert!(sessions.left().eq([good.clone()]));
+        for wrong in [
+            kept("d", 5, 4, 6),
+            kept("e", 1 << 16, 4, 5),
+            kept("f", 99 << 16, 2, 4),
+            kept("g", 0, 3, 4),
+        ] {
+            sessions.restore(now, [wrong], 6);
+        }
+        assert!(sessions.left().eq([good]));
     }
 
     #[test]

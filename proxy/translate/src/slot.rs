@@ -9,7 +9,7 @@
 //! a slot of four whose upper half is the number of its page (see `layout.rs`), so the first slots of four are left to
 //! those of two. With more bytes of extranonce2 only those slots are used that begin behind all of the former, at 256^8.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use crate::layout::{Layout, PAGES, Page};
@@ -37,6 +37,11 @@ impl Slot {
             (Layout::Narrow { .. }, [_, _, low @ ..]) => low,
             (_, all) => all,
         }
+    }
+
+    /// Gives all of it as one number; a slot of two bytes with its page before it.
+    pub(crate) fn number(self) -> u32 {
+        u32::from_be_bytes(self.bytes)
     }
 
     /// Gives the layout that it is a slot of.
@@ -69,6 +74,8 @@ struct Space {
     /// The next slot that nobody ever had; `None` once all were handed out.
     fresh: Option<u32>,
     last: u32,
+    /// Slots that miners of an earlier run had: none of them is fresh.
+    restored: HashSet<u32>,
     resting: BTreeMap<RestId, Resting>,
     /// Taken back from miners that never worked.
     unused: Vec<Slot>,
@@ -82,6 +89,7 @@ impl Space {
             layout,
             fresh: Some(first),
             last,
+            restored: HashSet::new(),
             resting: BTreeMap::new(),
             unused: Vec::new(),
             held: 0,
@@ -105,12 +113,31 @@ impl Space {
             return Some((resting.slot, Some(rest)));
         }
         let number = self.fresh?;
-        self.fresh = number.checked_add(1).filter(|next| *next <= self.last);
-        let slot = Slot {
+        self.fresh = self.first_fresh(number.checked_add(1));
+        Some((self.slot(number), None))
+    }
+
+    fn slot(&self, number: u32) -> Slot {
+        Slot {
             bytes: number.to_be_bytes(),
             layout: self.layout,
-        };
-        Some((slot, None))
+        }
+    }
+
+    /// Gives the first slot from a number on that nobody ever had.
+    fn first_fresh(&self, from: Option<u32>) -> Option<u32> {
+        let mut numbers = from?..=self.last;
+        numbers.find(|number| !self.restored.contains(number))
+    }
+
+    /// Takes a slot for one that a miner of an earlier run had; `None` where it is none of these, or known already. To be
+    /// called before any is handed out.
+    fn restore(&mut self, number: u32) -> Option<Slot> {
+        let fits = number <= self.last && self.fresh.is_some_and(|fresh| fresh <= number);
+        (fits && self.restored.insert(number)).then(|| {
+            self.fresh = self.first_fresh(self.fresh);
+            self.slot(number)
+        })
     }
 }
 
@@ -185,6 +212,17 @@ impl Slots {
         let taken = space.take(now, job_serial)?;
         space.held += 1;
         Some(taken)
+    }
+
+    /// Has a slot rest that a miner of an earlier run had; `None` where it is none of this layout, or rests already.
+    pub(crate) fn restore(
+        &mut self,
+        now: Instant,
+        layout: Layout,
+        number: u32,
+    ) -> Option<(Slot, RestId)> {
+        let slot = self.space(layout)?.restore(number)?;
+        Some((slot, self.give_back(now, slot, 0)))
     }
 
     /// Ends a rest: the slot's former owner is back.
@@ -366,7 +404,7 @@ mod tests {
         let taken: Vec<_> = (0..100)
             .map(|_| take(&mut slots, now, 0).unwrap())
             .collect();
-        let distinct: std::collections::HashSet<_> = taken.iter().collect();
+        let distinct: HashSet<_> = taken.iter().collect();
         assert_eq!(distinct.len(), taken.len());
     }
 
@@ -397,6 +435,32 @@ mod tests {
         slots.give_back(start, second.unwrap(), 1);
         slots.wake(rest, first.unwrap());
         assert_eq!(take(&mut slots, start + REST, 2), second);
+    }
+
+    #[test]
+    fn a_slot_of_an_earlier_run_rests_before_another_miner_has_it() {
+        let (mut slots, start) = (Slots::new((7, 0), 4), origin());
+        let (slot, _) = slots.restore(start, USUAL, 8).unwrap();
+        assert!(slots.restore(start, USUAL, 8).is_none(), "it rests already");
+        assert!(
+            slots.restore(start, USUAL, 6).is_none(),
+            "of another layout"
+        );
+        let taken: Vec<_> = (0..3).filter_map(|_| take(&mut slots, start, 1)).collect();
+        let numbers: Vec<_> = taken.into_iter().map(Slot::number).collect();
+        assert_eq!(numbers, [7, 9, 10]);
+        assert_eq!(take(&mut slots, start + REST, 1), Some(slot));
+    }
+
+    #[test]
+    fn no_slot_is_fresh_where_an_earlier_run_had_all_that_are_left() {
+        let (mut slots, now) = (Slots::new((0, 0xfffe), 4), origin());
+        for number in [0xffff, 0xfffe] {
+            assert!(slots.restore(now, Layout::NARROW, number).is_some());
+        }
+        assert!(!slots.has(now, Layout::NARROW, 1));
+        assert!(slots.take(now, Layout::NARROW, 1).is_none());
+        assert!(slots.has(now + REST, Layout::NARROW, 1));
     }
 
     #[test]

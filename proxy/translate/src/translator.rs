@@ -48,7 +48,7 @@ use crate::miner::{Miner, Reply};
 use crate::miners::{MinerId, Miners};
 use crate::output::{CloseReason, Output};
 use crate::refusal::Refusal;
-use crate::session::Sessions;
+use crate::session::{KeptSession, Sessions};
 use crate::slot::Slots;
 use crate::statistics::{ListenerStatistics, Statistics};
 use crate::upstream::{Demand, News, Outputs, UpstreamId};
@@ -121,13 +121,16 @@ impl Translator {
         for (worker, difficulty) in std::mem::take(&mut config.worker_difficulties) {
             known.note(&worker, difficulty);
         }
+        let mut sessions = Sessions::new(slots, config.seed, config.max_miners);
+        let kept = std::mem::take(&mut config.sessions);
+        sessions.restore(now, kept, extranonce2_size);
         Self {
             upstreams: Upstreams::new(now, &config, seed),
             listeners: config.shared_listeners(),
             known,
             miners: Miners::default(),
             guard: Guard::new(now, config.guard, config.max_miners),
-            sessions: Sessions::new(slots, config.seed, config.max_miners),
+            sessions,
             layout: Layout::Usual { extranonce2_size },
             moves: Moves::default(),
             works: Works::default(),
@@ -372,6 +375,13 @@ impl Translator {
         let miners = self.miners.iter();
         let now = miners.filter_map(|(_, miner)| Some((miner.worker_name(), miner.learnt()?)));
         self.known.iter().chain(now)
+    }
+
+    /// Gives the sessions that miners have or may ask for: what [`Config::sessions`] takes at the next start.
+    pub fn sessions(&self) -> impl Iterator<Item = KeptSession> {
+        let live = self.miners.iter();
+        let live = live.filter_map(|(_, miner)| miner.kept_session());
+        self.sessions.left().chain(live)
     }
 
     fn event(&mut self, event: Event) {

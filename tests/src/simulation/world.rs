@@ -695,6 +695,7 @@ fn config(random: &mut Random, size: usize, upstreams: usize) -> Config {
         difficulty: usual,
         listeners,
         worker_difficulties: Vec::new(),
+        sessions: Vec::new(),
         version_mask: VersionMask::BIP_0320,
         extranonce2_size: *random.pick(&[4, 4, 4, 4, 6, 8]),
         keepalive: Duration::from_secs(30),

@@ -1,10 +1,11 @@
 //! What is kept in the state directory from one run to the next.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sv2::bitcoin::{BlockHash, Difficulty, coinbase_txid, double_sha256, merkle_root};
 use sv2_pool::{PoolConfig, ShareTarget};
 use tests::{Pool, Program, ProxyConfig, Rig, Wire};
@@ -84,6 +85,60 @@ fn a_measured_difficulty_is_what_a_worker_starts_with_after_a_restart() {
     assert_eq!(first_difficulty(&second, "farm.other"), 2_f64.powi(-20));
     second.stop();
     assert_eq!(kept(&state.workers(), "farm.rig"), measured);
+}
+
+/// Subscribes, with a session id or none, and authorizes; gives the session id and extranonce1.
+fn subscribe(proxy: &Program, session: Option<&str>) -> (String, String) {
+    let mut wire = Wire::connect(proxy.address());
+    let params = session.map_or_else(|| json!(["test"]), |session| json!(["test", session]));
+    let request = json!({ "id": 1, "method": "mining.subscribe", "params": params });
+    let reply = wire.call(&request.to_string());
+    wire.call(r#"{"id":2,"method":"mining.authorize","params":["farm.rig","x"]}"#);
+    wire.notification("mining.notify");
+    let [session, extranonce1] = [&reply["result"][0][0][1], &reply["result"][1]];
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    (text(session), text(extranonce1))
+}
+
+#[test]
+fn a_miner_that_comes_back_after_a_restart_has_the_extranonce1_that_it_had() {
+    let (pool, state) = (hard_pool(), State::new());
+    let config = state.config(&pool).http("");
+    let first = Program::run(millrace(), &config);
+    let _ = first.wait_for_log("new block on");
+    let before = [(); 3].map(|()| subscribe(&first, None));
+    first.stop();
+    let mode = fs::metadata(state.0.join("sessions"))
+        .unwrap()
+        .permissions();
+    assert_eq!(mode.mode() & 0o777, 0o600, "ids are nobody else's business");
+    // The next run dials another pool, whose prefix is another.
+    let (_, other) = (pool.stop(), hard_pool());
+    let config = state.config(&other).http("");
+    let second = Program::run(millrace(), &config);
+    let _ = second.wait_for_log("new block on");
+    let (_, new) = subscribe(&second, None);
+    assert!(before.iter().all(|(_, extranonce1)| *extranonce1 != new));
+    for (session, extranonce1) in &before {
+        let again = subscribe(&second, Some(session));
+        assert_eq!((&again.0, &again.1), (session, extranonce1));
+    }
+    let http = second.http();
+    let resumed = |page: &tests::Reply| page.metric("millrace_sessions_resumed_total");
+    let _ = http.wait_for_metrics(|page| resumed(page) == Some(3.0));
+    second.stop();
+}
+
+#[test]
+fn a_corrupt_file_of_sessions_keeps_nobody_from_mining() {
+    let (pool, state) = (hard_pool(), State::new());
+    fs::create_dir(&state.0).unwrap();
+    fs::write(state.0.join("sessions"), b"\xff\xfe").unwrap();
+    let proxy = Program::run(millrace(), &state.config(&pool));
+    let warning = proxy.wait_for_log("is no file of sessions");
+    assert!(warning.starts_with("WARN "), "{warning}");
+    Rig::start(proxy.address(), "farm.rig").mine();
+    proxy.stop();
 }
 
 #[test]

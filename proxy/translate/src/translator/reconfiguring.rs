@@ -21,7 +21,7 @@ impl Translator {
     /// new ones are behind all that ever were. Who stops takes nothing over, and gives nothing.
     ///
     /// These stay as they were at the start: `extranonce2_size`, of which miners were told; `channel`;
-    /// `worker_difficulties` and the first slots.
+    /// `worker_difficulties`, `sessions` and the first slots.
     pub fn reconfigure(&mut self, now: Instant, config: Config) -> Vec<UpstreamId> {
         if self.stopping {
             return Vec::new();
@@ -32,6 +32,7 @@ impl Translator {
             extranonce2_size: self.config.extranonce2_size,
             channel: self.config.channel,
             worker_difficulties: Vec::new(),
+            sessions: Vec::new(),
             ..config
         };
         let ids = self

@@ -36,7 +36,7 @@ impl Translator {
                 *refused += 1;
                 return None;
             };
-            *resumed += u64::from(opened.past.is_some());
+            *resumed += u64::from(asked == Some(&*opened.session.id));
             Some(opened)
         };
         let Some(miner) = self.miners.get_mut(id) else {

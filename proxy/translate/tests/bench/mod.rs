@@ -49,6 +49,7 @@ pub fn config() -> Config {
         },
         listeners: Vec::new(),
         worker_difficulties: Vec::new(),
+        sessions: Vec::new(),
         version_mask: VersionMask::BIP_0320,
         extranonce2_size: 4,
         channel: ChannelMode::Aggregated,
