@@ -10,6 +10,7 @@ use crate::guard::Limit;
 use crate::output::CloseReason;
 use crate::refusal::Refusal;
 use crate::upstream::Fault;
+use crate::upstreams::Switch;
 
 /// How much an event matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,6 +105,8 @@ pub enum Event {
         upstream: String,
         /// Miners that got its work.
         miners: usize,
+        /// Why; `None` for those whose own channel has work there.
+        cause: Option<Switch>,
     },
     /// Miners whose extranonce was too long for the upstream that they work for from now on.
     MinersNarrowed {
@@ -331,8 +334,16 @@ impl fmt::Display for Event {
                     "{upstream}: new block on {prev_hash}, network difficulty {difficulty:.3e}, to {miners} miners"
                 )
             }
-            Self::MinersMoved { upstream, miners } => {
-                write!(f, "{upstream}: {miners} miners work for it from now on")
+            Self::MinersMoved {
+                upstream,
+                miners,
+                cause,
+            } => {
+                write!(f, "{upstream}: {miners} miners work for it from now on: ")?;
+                match cause {
+                    Some(cause) => write!(f, "{cause}"),
+                    None => f.write_str("a channel of their own has work"),
+                }
             }
             Self::NewJob { upstream, miners } => {
                 write!(f, "{upstream}: new job to {miners} miners")

@@ -76,5 +76,6 @@ pub use statistics::{
 };
 pub use translator::Translator;
 pub use upstream::{Fault, UpstreamId, Violation};
+pub use upstreams::Switch;
 pub use work::Notify;
 pub use worker::{TemplateError, UserTemplate};

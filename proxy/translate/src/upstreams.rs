@@ -15,6 +15,7 @@ mod agenda;
 mod change;
 mod lateness;
 mod own;
+mod switch;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use crate::upstream::{Demand, Fault, Outputs, Upstream, UpstreamId};
 use self::lateness::Votes;
 use self::own::OwnChannels;
 pub(crate) use self::own::Purpose;
+pub use self::switch::Switch;
 
 /// Connections held: the active upstream's and a warm one.
 const CONNECTIONS: usize = 2;
@@ -55,6 +57,7 @@ pub(crate) struct Upstreams {
     /// Since when none is.
     idle_since: Option<Instant>,
     switches: BTreeMap<&'static str, u64>,
+    last_switch: Switch,
     outages: u64,
     votes: Votes,
     /// Connections of single accounts or miners.
@@ -75,6 +78,7 @@ impl Upstreams {
             active: None,
             idle_since: Some(now),
             switches: BTreeMap::new(),
+            last_switch: Switch::Start,
             outages: 0,
             votes: Votes::new(config.upstream_block_grace),
             own: OwnChannels::new(config, seed),
@@ -167,18 +171,24 @@ impl Upstreams {
                 self.outages += 1;
                 return;
             }
-            (None, _) if self.switches.is_empty() => "start",
-            (Some(before), _) if before.is_late() => "late",
-            (Some(before), _) if before.leaves() && before.works() => "config",
-            (Some(before), _) if before.works() => "preferred",
-            (_, _) => "failed",
+            (None, _) if self.switches.is_empty() => Switch::Start,
+            (Some(before), _) if before.is_late() => Switch::Late,
+            (Some(before), _) if before.leaves() && before.works() => Switch::Config,
+            (Some(before), _) if before.works() => Switch::Preferred,
+            (_, _) => Switch::Failed,
         };
-        *self.switches.entry(cause).or_default() += 1;
+        self.last_switch = cause;
+        *self.switches.entry(cause.label()).or_default() += 1;
     }
 
     /// Tells since when nobody would take a share; `None` while somebody does.
     pub(crate) fn idle_since(&self) -> Option<Instant> {
         self.idle_since
+    }
+
+    /// Tells why the active upstream changed the last time.
+    pub(crate) fn last_switch(&self) -> Switch {
+        self.last_switch
     }
 
     /// Gives how often the active upstream changed, by cause, and how often none had work any more.

@@ -72,7 +72,12 @@ impl Translator {
         self.tell_of_moves(id);
         if moved {
             let upstream = self.upstream_name(id);
-            self.event(Event::MinersMoved { upstream, miners });
+            let cause = Some(self.upstreams.last_switch());
+            self.event(Event::MinersMoved {
+                upstream,
+                miners,
+                cause,
+            });
         }
         let upstream = self.upstream_name(id);
         self.dealt.note(JobStatistics {

@@ -192,7 +192,12 @@ impl Translator {
             self.tell_of_moves(upstream);
             self.tell_who_stays_out(id, upstream, &work);
             let upstream = self.upstream_name(upstream);
-            self.event(Event::MinersMoved { upstream, miners });
+            let cause = None;
+            self.event(Event::MinersMoved {
+                upstream,
+                miners,
+                cause,
+            });
         }
     }
 

@@ -39,6 +39,10 @@ fn the_active_upstream_loses_the_miners_when_it_is_ten_seconds_late_with_a_block
         &bench,
         ", announced by backup; its miners move as long as it is"
     ));
+    assert!(has_logged(
+        &bench,
+        "backup: 1 miners work for it from now on: the one before is late with a block"
+    ));
 }
 
 #[test]
@@ -77,6 +81,10 @@ fn who_was_late_gets_the_miners_back_a_minute_after_it_caught_up() {
     assert_eq!(works_for(&bench, rig), 1);
     bench.wait(2.0);
     assert_eq!(works_for(&bench, rig), 0);
+    assert!(has_logged(
+        &bench,
+        "primary: 1 miners work for it from now on: it is preferred and healthy"
+    ));
 }
 
 #[test]

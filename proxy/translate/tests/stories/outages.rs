@@ -295,7 +295,7 @@ fn when_the_active_upstream_is_lost_the_next_ones_job_goes_out_at_once() {
     assert!(
         bench
             .log()
-            .contains(&"backup: 1 miners work for it from now on".into())
+            .contains(&"backup: 1 miners work for it from now on: the one before failed".into())
     );
 }
 
