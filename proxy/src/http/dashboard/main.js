@@ -19,6 +19,8 @@ import { judge } from './verdict.js';
 const PAUSE = 2_000;
 /** The list is asked for so seldom that making it takes the proxy one part in this many of the time. */
 const SPARING = 100;
+/** But never seldomer than this, in ms: an answer that was slow once says little. */
+const LIST_LATEST = 10_000;
 
 /** What the list said last, and until when that will do. */
 let workers = { total: 0, problems: {} };
@@ -32,7 +34,7 @@ async function refresh() {
     const asked = performance.now();
     workers = await refreshList();
     const took = performance.now() - asked;
-    listDue = asked + took * SPARING;
+    listDue = asked + Math.min(took * SPARING, LIST_LATEST);
   }
   showOverview(status);
   showUpstreams(upstreams);
