@@ -1,20 +1,24 @@
 //! The appliance: listeners and drivers made from a config, running in this process.
 
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::task::{Context, Poll};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use async_channel::Sender;
+use async_channel::{Receiver, Sender};
 use async_io::Async;
 use sv2::bitcoin::{Difficulty, VersionMask};
 use translate::{DifficultyPolicy, ListenerConfig, ListenerId, Translator, UpstreamConfig};
 
 use crate::config::{self, Config};
 use crate::descriptors::{self, Places};
-use crate::downstream;
-use crate::driver::{self, Driver, Input, Inputs, Report};
+use crate::driver::{self, Driver, Input, Records, Report};
 use crate::http;
 use crate::journal::{Journal, Numbers};
+use crate::listener::Listener;
 use crate::runtime::{self, JoinHandle};
 use crate::sockets::{Sockets, SocketsError};
 use crate::state::blocks::Blocks;
@@ -40,6 +44,9 @@ pub enum StartError {
     /// The service manager's sockets are not those of the config.
     #[error(transparent)]
     Sockets(#[from] SocketsError),
+    /// A driver's thread cannot be started.
+    #[error("cannot start a driver: {0}")]
+    Driver(io::Error),
     /// The HTTP server's thread cannot be started.
     #[error("cannot serve http: {0}")]
     Http(io::Error),
@@ -66,8 +73,8 @@ pub struct Appliance {
 #[derive(Debug)]
 struct Shard {
     inputs: Sender<Input>,
-    driver: JoinHandle<()>,
-    acceptors: Vec<JoinHandle<()>>,
+    /// Closed once its thread has ended.
+    ended: Receiver<Infallible>,
 }
 
 impl Appliance {
@@ -102,13 +109,13 @@ impl Appliance {
             let address = listener.address;
             let error = |error| StartError::Listen { address, error };
             let socket = held.listen(address).map_err(error)?;
-            let address = socket.get_ref().local_addr().map_err(error)?;
+            let address = socket.local_addr().map_err(error)?;
             log::info!("listening for miners on {address}");
             sockets.push((address, socket, listener));
         }
         let for_http = config.http.address.map(|address| {
             let error = |error| StartError::Listen { address, error };
-            held.listen(address).map_err(error)
+            held.listen(address).and_then(Async::new).map_err(error)
         });
         let for_http = for_http.transpose()?;
         held.all_taken()?;
@@ -145,7 +152,7 @@ impl Appliance {
             }
             let journal = Journal::new(numbers.clone());
             let surroundings = (&blocks, &places, journal);
-            let shard = Shard::start(config, upstreams, brain, sockets, surroundings);
+            let shard = Shard::start(config, upstreams, brain, sockets, surroundings)?;
             shown.push(http::Source {
                 listeners: listens,
                 inputs: shard.inputs.clone(),
@@ -203,19 +210,33 @@ impl Appliance {
         reports
     }
 
+    /// Waits until a driver has ended that nobody told to stop. Its miners are gone, so the process should end too and be
+    /// started again.
+    pub async fn failed(&self) {
+        let ended = self.shards.iter().map(|shard| Box::pin(shard.ended.recv()));
+        let mut ended: Vec<_> = ended.collect();
+        let any = move |context: &mut Context<'_>| {
+            let over = ended
+                .iter_mut()
+                .any(|ended| ended.as_mut().poll(context).is_ready());
+            if over { Poll::Ready(()) } else { Poll::Pending }
+        };
+        poll_fn(any).await;
+    }
+
     /// Stops: listeners close, what was accepted is answered, channels are closed. Gives the last reports.
     pub async fn stop(self) -> Vec<Report> {
         let reports = self.reports().await;
         if let Some(saving) = self.saving {
             saving.stop().await;
         }
-        let mut drivers = Vec::new();
         // All are told first, so that the slowest one's last words are all that is waited for.
-        for shard in self.shards {
-            drivers.push(shard.tell_to_stop().await);
+        for shard in &self.shards {
+            // Fails only where the driver has ended.
+            let _ = shard.inputs.send(Input::Stop).await;
         }
-        for driver in drivers {
-            driver.await;
+        for shard in self.shards {
+            let _ = shard.ended.recv().await;
         }
         if let Some(keeping) = self.keeping
             && runtime::within(LAST_BLOCKS, keeping).await.is_none()
@@ -231,42 +252,38 @@ impl Shard {
         config: &Config,
         upstreams: &[usize],
         brain: translate::Config,
-        listeners: Vec<Async<TcpListener>>,
+        sockets: Vec<TcpListener>,
         (blocks, places, journal): (&Blocks, &Places, Journal),
-    ) -> Self {
-        let inputs = Inputs::new(config.limits.queue);
-        let translator = Translator::new(Instant::now(), brain);
-        let upstreams = driver::places(chosen(config, upstreams), &config.limits);
-        let (own, miners) = (inputs.upstream.0.clone(), inputs.miners.0.clone());
-        let accept = |(place, listener)| {
-            let accept =
-                downstream::accept(ListenerId(place), listener, places.clone(), miners.clone());
-            runtime::spawn(accept)
+    ) -> Result<Self, StartError> {
+        let inputs = driver::inputs();
+        let own = inputs.0.clone();
+        let listeners = sockets.into_iter().enumerate();
+        let listeners = listeners
+            .map(|(place, socket)| Listener::new(ListenerId(place), socket, places.clone()));
+        let records = Records {
+            blocks: blocks.clone(),
+            journal,
         };
-        let acceptors = listeners.into_iter().enumerate().map(accept).collect();
-        let limits = config.limits.clone();
         let driver = Driver::new(
-            translator,
-            upstreams,
-            limits,
-            (blocks.clone(), journal),
+            Translator::new(Instant::now(), brain),
+            listeners.collect(),
+            driver::places(chosen(config, upstreams), &config.limits),
+            config.limits.clone(),
+            records,
             inputs,
         );
-        Self {
-            inputs: own,
-            driver: runtime::spawn(driver.run()),
-            acceptors,
-        }
-    }
-
-    /// Closes the listeners and tells the driver to stop; gives it to be waited for.
-    async fn tell_to_stop(self) -> JoinHandle<()> {
-        for acceptor in self.acceptors {
-            acceptor.cancel().await;
-        }
-        // Fails only where the driver has ended.
-        let _ = self.inputs.send(Input::Stop).await;
-        self.driver
+        let driver = driver.map_err(StartError::Driver)?;
+        let (running, ended) = async_channel::bounded(1);
+        let run = move || {
+            if let Err(error) = driver.run() {
+                log::error!("a driver cannot wait for its sockets: {error}");
+            }
+            // Also where it panics.
+            drop(running);
+        };
+        let thread = thread::Builder::new().name("driver".into());
+        thread.spawn(run).map_err(StartError::Driver)?;
+        Ok(Self { inputs: own, ended })
     }
 }
 

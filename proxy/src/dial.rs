@@ -6,12 +6,13 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use async_std::net::{TcpStream, ToSocketAddrs};
+use async_io::Async;
+use async_std::net::ToSocketAddrs;
 use futures_lite::future;
 
 use crate::runtime;
@@ -66,13 +67,13 @@ impl fmt::Display for Tries {
 pub(crate) async fn dial(
     (host, port): (&str, u16),
     timeout: Duration,
-) -> Result<TcpStream, DialError> {
+) -> Result<Async<TcpStream>, DialError> {
     let name = match host.contains(':') {
         true => format!("[{host}]:{port}"),
         false => format!("{host}:{port}"),
     };
     let resolved = async { Ok((host, port).to_socket_addrs().await?.collect()) };
-    dial_resolved(name, resolved, TcpStream::connect, timeout).await
+    dial_resolved(name, resolved, Async::<TcpStream>::connect, timeout).await
 }
 
 /// As [`dial`], with the resolver and the network given.

@@ -1,61 +1,57 @@
-//! The driver: one task that owns a [`Translator`] and does what it says.
+//! The driver: one thread that owns a [`Translator`] and all its sockets, and does what the translator says.
 //!
-//! It never waits for an output. Inputs come through bounded queues, so TCP pushes back on whoever floods;
-//! upstreams have a queue of their own and go first.
+//! It never waits for an output, and for an input only in its [`Poller`]. Nothing is read before its turn comes, so TCP
+//! pushes back on whoever floods. In each round upstreams go first.
 
+mod miners;
 mod showing;
+mod upstreams;
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
-use futures_lite::future;
-use sv1::{CallError, Incoming};
-use sv2::message::Message;
 use translate::{
-    CloseReason, KeptSession, ListenerId, MinerId, MinerStatistics, Output, Statistics, Translator,
-    UpstreamId,
+    KeptSession, MinerId, MinerStatistics, Output, Statistics, Translator, UpstreamId,
 };
 
-use crate::alarm::Alarm;
 use crate::config::Limits;
-use crate::downstream::{Connection, Flushed, MinerLink};
+use crate::downstream::MinerLink;
 use crate::journal::Journal;
+use crate::listener::Listener;
 use crate::logging;
-use crate::runtime;
+use crate::poller::{Poller, Source, Told};
 use crate::snapshot::{Census, CensusTaking, Snapshot, Timings};
 use crate::state::blocks::Blocks;
 use crate::state::workers::Difficulties;
-use crate::upstream::{self, Attempt, Place, Sent, UpstreamLink};
+use crate::upstream::{Attempt, Place, UpstreamLink};
+
+use upstreams::Upstream;
+pub(crate) use upstreams::places;
 
 /// Longest time for the last words when the process stops.
 const DRAIN: Duration = Duration::from_secs(3);
-/// Inputs taken before what they led to is written, so that a batch of lines is one write.
-const BATCH: usize = 64;
 /// How often blocked sockets are looked at.
 const BLOCKED_CHECK: Duration = Duration::from_secs(1);
+/// Bytes read at a time: a job of usual size in one piece.
+const READ_BUFFER: usize = 16_384;
+/// Buffers of replies that are kept for the next miners.
+const SPARE_BUFFERS: usize = 64;
+/// Miners written to before upstreams are looked at: some 3 ms.
+const WRITES: usize = 256;
+/// What others tell that is taken in a round.
+const ORDERS: usize = 64;
+/// What may wait in the queue to a driver before senders do.
+const TOLD: usize = 1_024;
 
-/// What reaches the driver.
+/// What others tell the driver.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// A listener accepted a connection.
-    MinerConnected(ListenerId, Connection),
-    /// A miner sent a request, received then.
-    Incoming(MinerId, Incoming, Instant),
-    /// A miner sent a line that is no request.
-    BadLine(MinerId, Box<CallError>),
-    /// A miner sends more requests than are read within a second.
-    MinerSlowed(MinerId),
-    /// A miner's connection ended; with words where the miner is at fault.
-    MinerLeft(MinerId, Option<String>),
-    /// A blocked socket has taken what was left over, or broke.
-    MinerDrained(MinerId, bool),
     /// An upstream is connected and has proved its key.
-    UpstreamConnected(UpstreamId, Attempt, UpstreamLink),
-    /// An upstream sent a message, received then.
-    UpstreamMessage(UpstreamId, Attempt, Box<Message>, Instant),
-    /// An upstream's connection ended, or could not be made.
+    UpstreamConnected(UpstreamId, Attempt, Box<UpstreamLink>),
+    /// A connection to an upstream could not be made.
     UpstreamLost(UpstreamId, Attempt, String),
     /// Somebody wants to know at which difficulties workers mine.
     WorkerDifficulties(Sender<Difficulties>),
@@ -82,234 +78,226 @@ pub struct Report {
     pub miners: Vec<MinerStatistics>,
 }
 
-/// A configured upstream, or behind those a connection of a single account or miner.
+/// What a driver keeps its words in.
 #[derive(Debug)]
-struct Upstream {
-    place: Place,
-    /// Counts connections, so that the last one's words are not taken for the present one's.
-    attempts: u64,
-    link: Option<UpstreamLink>,
-}
-
-/// The two ways into a driver.
-#[derive(Debug)]
-pub(crate) struct Inputs {
-    /// From upstreams and from our own process; first.
-    pub(crate) upstream: (Sender<Input>, Receiver<Input>),
-    /// From miners.
-    pub(crate) miners: (Sender<Input>, Receiver<Input>),
-}
-
-impl Inputs {
-    pub(crate) fn new(length: usize) -> Self {
-        let length = length.max(1);
-        Self {
-            upstream: async_channel::bounded(length),
-            miners: async_channel::bounded(length),
-        }
-    }
+pub(crate) struct Records {
+    /// Solved blocks that an upstream may not have.
+    pub(crate) blocks: Blocks,
+    /// What happened.
+    pub(crate) journal: Journal,
 }
 
 /// Owns the translator and the links to the outside.
 pub(crate) struct Driver {
     translator: Translator,
-    inputs: Inputs,
+    poller: Poller,
+    told: Told<Input>,
+    /// For those whom the driver starts: dials.
+    inputs: Sender<Input>,
     limits: Limits,
-    blocks: Blocks,
+    records: Records,
+    listeners: Vec<Listener>,
     /// By [`MinerId::index`].
     miners: Vec<Option<(MinerId, MinerLink)>>,
     upstreams: Vec<Upstream>,
+    /// Upstreams that have sent something.
+    upstreams_in_line: Vec<UpstreamId>,
+    /// Upstreams with something to write.
+    unwritten: Vec<UpstreamId>,
+    /// Miners that may have sent something, in the order in which they are to be read.
+    in_line: VecDeque<MinerId>,
+    /// Miners that sent too much within a second, and when they are read again.
+    paused: VecDeque<(Instant, MinerId)>,
     /// Miners with something to write, in the order in which they are to be written to.
-    dirty: Vec<MinerId>,
+    dirty: VecDeque<MinerId>,
     blocked: HashSet<MinerId>,
     next_blocked_check: Instant,
-    alarm: Alarm,
-    journal: Journal,
+    /// Where everything is read into.
+    buffer: Vec<u8>,
+    /// Empty buffers for replies.
+    spare: Vec<Vec<u8>>,
     timings: Timings,
     /// When the shares were received whose replies are to be written.
     submits: Vec<Instant>,
     /// When the job was received that is to be written to miners.
     job_received: Option<Instant>,
     census: Option<CensusTaking>,
-    /// Upstream connections that end once their last messages are written.
-    hanging_up: HashSet<(UpstreamId, Attempt)>,
-    stopping: bool,
+    /// Once it is to stop: until when the last words may take.
+    stopping: Option<Instant>,
+}
+
+/// The way into a driver: its two ends.
+pub(crate) fn inputs() -> (Sender<Input>, Receiver<Input>) {
+    async_channel::bounded(TOLD)
 }
 
 impl Driver {
+    /// Makes one that serves listeners (by their order) and dials `places`.
+    ///
+    /// # Errors
+    /// Where the system has no file descriptor left for it.
     pub(crate) fn new(
         translator: Translator,
+        listeners: Vec<Listener>,
         places: Vec<Place>,
         limits: Limits,
-        (blocks, journal): (Blocks, Journal),
-        inputs: Inputs,
-    ) -> Self {
-        let upstreams = places.into_iter().map(|place| Upstream {
-            place,
-            attempts: 0,
-            link: None,
-        });
-        Self {
+        records: Records,
+        (inputs, told): (Sender<Input>, Receiver<Input>),
+    ) -> io::Result<Self> {
+        let poller = Poller::new()?;
+        for (place, listener) in listeners.iter().enumerate() {
+            poller.add(listener.socket(), Source::Listener(place))?;
+        }
+        Ok(Self {
             translator,
+            told: Told::new(told, &poller),
+            poller,
             inputs,
             limits,
-            blocks,
+            records,
+            listeners,
             miners: Vec::new(),
-            upstreams: upstreams.collect(),
-            dirty: Vec::new(),
+            upstreams: places.into_iter().map(Upstream::new).collect(),
+            upstreams_in_line: Vec::new(),
+            unwritten: Vec::new(),
+            in_line: VecDeque::new(),
+            paused: VecDeque::new(),
+            dirty: VecDeque::new(),
             blocked: HashSet::new(),
             next_blocked_check: Instant::now(),
-            alarm: Alarm::default(),
-            journal,
+            buffer: vec![0; READ_BUFFER],
+            spare: Vec::with_capacity(SPARE_BUFFERS),
             timings: Timings::default(),
             submits: Vec::new(),
             job_received: None,
             census: None,
-            hanging_up: HashSet::new(),
-            stopping: false,
-        }
+            stopping: None,
+        })
     }
 
     /// Runs until it is told to stop and everything has been said.
-    pub(crate) async fn run(mut self) {
+    ///
+    /// # Errors
+    /// Where the system does not let it wait for its sockets.
+    pub(crate) fn run(mut self) -> io::Result<()> {
         self.translator.handle_timeout(Instant::now());
-        self.act();
-        while !self.stopping {
-            // A queue that is never empty must not starve the timers.
-            let now = Instant::now();
-            if self.due().is_some_and(|due| due <= now) {
-                self.translator.handle_timeout(now);
-                self.check_blocked(now);
-            } else if let Some(input) = self.next_input().await {
-                self.take_batch(input);
-            }
-            self.act();
-            self.go_on_with_census().await;
-            if !self.inputs.miners.1.is_empty() {
-                // A new block that has come meanwhile goes first.
-                future::yield_now().await;
-            }
+        self.act()?;
+        while self.stopping.is_none() {
+            let wait = self.patience(Instant::now());
+            self.look(wait)?;
+            self.round()?;
         }
-        runtime::within(DRAIN, self.drain()).await;
+        self.drain()
+    }
+
+    /// Does what is to be done now: what is due, then upstreams, then a batch of miners.
+    fn round(&mut self) -> io::Result<()> {
+        let now = Instant::now();
+        // Miners that never rest must not starve the timers.
+        if self.due(now).is_some_and(|due| due <= now) {
+            self.translator.handle_timeout(now);
+            self.collect_outputs();
+            self.check_blocked(now);
+            self.put_paused_in_line(now);
+        }
+        for _ in 0..ORDERS {
+            let Some(input) = self.told.next() else { break };
+            self.take(input);
+        }
+        self.read_upstreams();
+        self.read_miners();
+        self.accept();
+        self.act()?;
+        self.go_on_with_census();
+        Ok(())
     }
 
     /// Waits until the last bytes are on their way: upstreams hear that the channel closes, miners get their replies.
-    async fn drain(&mut self) {
-        while !self.hanging_up.is_empty() || !self.blocked.is_empty() {
-            let next = future::or(self.inputs.upstream.1.recv(), self.inputs.miners.1.recv());
-            match next.await {
-                // A dial that fails is none of those whose last messages are on their way.
-                Ok(Input::UpstreamLost(id, attempt, _)) => {
-                    self.hanging_up.remove(&(id, attempt));
-                }
-                Ok(Input::MinerDrained(miner, written)) => {
-                    self.miner_drained(Instant::now(), miner, written);
-                    // More may have been in line behind what is written now.
-                    self.act();
-                }
-                Ok(_) => {}
-                Err(_) => return,
+    fn drain(&mut self) -> io::Result<()> {
+        while let Some(end) = self.stopping {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() || (self.blocked.is_empty() && self.unwritten.is_empty()) {
+                break;
             }
+            self.look(Some(left))?;
+            self.act()?;
         }
+        Ok(())
     }
 
-    fn due(&self) -> Option<Instant> {
-        let blocked = (!self.blocked.is_empty()).then_some(self.next_blocked_check);
+    /// Tells when something is due that nobody outside tells of.
+    fn due(&self, now: Instant) -> Option<Instant> {
+        let blocked = (!self.blocked.is_empty() || !self.unwritten.is_empty())
+            .then_some(self.next_blocked_check);
+        let listeners = self.listeners.iter().filter_map(|it| it.due(now));
         self.translator
             .poll_timeout()
             .into_iter()
             .chain(blocked)
+            .chain(self.paused.front().map(|(until, _)| *until))
+            .chain(listeners)
             .min()
     }
 
-    /// Waits for an input until something is due.
-    async fn next_input(&mut self) -> Option<Input> {
-        let due = self.due();
-        let next = future::or(self.inputs.upstream.1.recv(), self.inputs.miners.1.recv());
-        if self.census.is_some() {
-            return future::poll_once(next).await?.ok();
+    /// Tells how long to wait for something to happen; `None` is for ever.
+    fn patience(&self, now: Instant) -> Option<Duration> {
+        let is_busy = !self.in_line.is_empty()
+            || !self.upstreams_in_line.is_empty()
+            || self.census.is_some()
+            || self.told.may_have_more();
+        if is_busy {
+            return Some(Duration::ZERO);
         }
-        let input = future::or(async { Some(next.await) }, async {
-            self.alarm.wait_until(due).await;
-            None
-        });
-        // The driver holds senders itself, so the queues never close.
-        input.await?.ok()
+        let due = self.due(now)?;
+        Some(due.saturating_duration_since(now))
     }
 
-    fn take_batch(&mut self, first: Input) {
-        self.take(first);
-        for _ in 1..BATCH {
-            let next = self
-                .inputs
-                .upstream
-                .1
-                .try_recv()
-                .or_else(|_| self.inputs.miners.1.try_recv());
-            let Ok(input) = next else { return };
-            self.take(input);
+    /// Waits, and notes where something has happened.
+    fn look(&mut self, wait: Option<Duration>) -> io::Result<()> {
+        let (mut upstreams, mut writable) = (Vec::new(), Vec::new());
+        for event in self.poller.wait(wait)? {
+            match event.source {
+                Source::Bell => {}
+                Source::Listener(place) => {
+                    if let Some(listener) = self.listeners.get_mut(place) {
+                        listener.note_waiting();
+                    }
+                }
+                Source::Upstream(place) => upstreams.push((event, place)),
+                Source::Miner(place) => {
+                    let Some(Some((miner, link))) = self.miners.get_mut(place) else {
+                        continue;
+                    };
+                    if event.readable && !link.is_in_line {
+                        link.is_in_line = true;
+                        self.in_line.push_back(*miner);
+                    }
+                    if event.writable && link.blocked_since().is_some() {
+                        writable.push(*miner);
+                    }
+                }
+            }
         }
+        for (event, place) in upstreams {
+            self.note_upstream(event, place);
+        }
+        let now = Instant::now();
+        for miner in writable {
+            self.write_rest(now, miner);
+        }
+        Ok(())
     }
 
     fn take(&mut self, input: Input) {
         let now = Instant::now();
         match input {
-            Input::Incoming(miner, incoming, received) => {
-                if showing::is_submit(&incoming) {
-                    self.submits.push(received);
-                }
-                let Some(link) = link(&mut self.miners, miner) else {
-                    return;
-                };
-                self.translator
-                    .handle_incoming(now, miner, incoming, link.replies());
-                self.dirty.push(miner);
-            }
-            Input::BadLine(miner, error) => {
-                let Some(link) = link(&mut self.miners, miner) else {
-                    return;
-                };
-                self.translator
-                    .handle_bad_line(now, miner, &error, link.replies());
-                self.dirty.push(miner);
-            }
-            Input::MinerConnected(listener, connection) => {
-                self.miner_connected(now, listener, connection)
-            }
-            Input::MinerLeft(miner, None) => {
-                self.translator.handle_miner_left(now, miner);
-                // It may have ended only its own direction, and wait for the last replies.
-                self.close_when_written(miner);
-            }
-            Input::MinerLeft(miner, Some(words)) => {
-                self.translator
-                    .close_miner(now, miner, CloseReason::UnanswerableLine(words));
-            }
-            Input::MinerSlowed(miner) => self.translator.handle_miner_slowed(now, miner),
-            Input::MinerDrained(miner, written) => self.miner_drained(now, miner, written),
             Input::UpstreamConnected(id, attempt, link) => {
-                let Some(upstream) = self.upstream(id, attempt) else {
-                    return;
-                };
-                upstream.link = Some(link);
-                self.translator.handle_upstream_connected(now, id);
-            }
-            Input::UpstreamMessage(id, attempt, message, received) => {
-                if self.upstream(id, attempt).is_some() {
-                    let jobs = self.translator.jobs_dealt();
-                    self.translator.handle_message(now, id, *message);
-                    if self.translator.jobs_dealt() > jobs {
-                        self.job_received.get_or_insert(received);
-                    }
-                }
+                self.upstream_connected(now, id, attempt, *link);
             }
             Input::UpstreamLost(id, attempt, words) => {
-                self.hanging_up.remove(&(id, attempt));
-                let Some(upstream) = self.upstream(id, attempt) else {
-                    return;
-                };
-                upstream.link = None;
-                self.translator.handle_upstream_lost(now, id, words);
+                if self.is_present(id, attempt) {
+                    self.upstream_lost(now, id, words);
+                }
             }
             Input::WorkerDifficulties(asker) => {
                 let known = self.translator.worker_difficulties();
@@ -334,40 +322,51 @@ impl Driver {
                 let census = self.census.get_or_insert_with(CensusTaking::new);
                 census.answer(asker);
             }
-            Input::Stop => self.stop(now),
+            Input::Stop => self.stop(),
         }
         self.collect_outputs();
     }
 
-    /// Does what became due and writes what is in line.
-    fn act(&mut self) {
+    /// Writes what is in line: to upstreams first. A new block that comes meanwhile goes before what is left.
+    fn act(&mut self) -> io::Result<()> {
         self.collect_outputs();
-        let now = Instant::now();
-        let mut dirty = std::mem::take(&mut self.dirty);
-        for miner in dirty.drain(..) {
-            self.flush(now, miner);
+        loop {
+            let now = Instant::now();
+            self.flush_upstreams(now);
+            let first = self.dirty.len().min(WRITES);
+            let slice: Vec<_> = self.dirty.drain(..first).collect();
+            for miner in slice {
+                self.flush(now, miner);
+            }
+            if self.dirty.is_empty() {
+                break;
+            }
+            let rest = std::mem::take(&mut self.dirty);
+            self.look(Some(Duration::ZERO))?;
+            self.read_upstreams();
+            self.dirty.extend(rest);
         }
-        self.dirty = dirty;
         self.note_timings();
+        Ok(())
     }
 
     fn collect_outputs(&mut self) {
         while let Some(output) = self.translator.poll_output() {
             match output {
                 Output::Deliver { miner, delivery } => {
-                    let Some(link) = link(&mut self.miners, miner) else {
+                    let Some(link) = miners::link(&mut self.miners, miner) else {
                         continue;
                     };
                     link.deliver(delivery);
-                    self.dirty.push(miner);
+                    self.dirty.push_back(miner);
                 }
                 Output::CloseMiner { miner, .. } => self.close_when_written(miner),
                 Output::Reconnect { miner, names_place } => {
-                    let Some(link) = link(&mut self.miners, miner) else {
+                    let Some(link) = miners::link(&mut self.miners, miner) else {
                         continue;
                     };
                     link.ask_to_reconnect(names_place);
-                    self.dirty.push(miner);
+                    self.dirty.push_back(miner);
                 }
                 Output::Dial {
                     upstream,
@@ -378,204 +377,27 @@ impl Driver {
                     upstream,
                     message,
                     worker,
-                } => self.send(upstream, message, worker),
-                Output::HangUp { upstream, .. } => {
-                    if let Some(upstream) = self.upstreams.get_mut(upstream.0) {
-                        upstream.attempts += 1;
-                        upstream.link = None;
-                    }
-                }
-                Output::KeepBlock(block) => self.blocks.keep(*block),
+                } => self.send(upstream, &message, worker.as_ref()),
+                Output::HangUp { upstream, .. } => self.hang_up(upstream),
+                Output::KeepBlock(block) => self.records.blocks.keep(*block),
                 Output::Event(event) => {
                     logging::event(&event);
-                    self.journal.note(event);
+                    self.records.journal.note(event);
                 }
             }
         }
     }
-}
 
-/// Miners.
-impl Driver {
-    fn miner_connected(&mut self, now: Instant, listener: ListenerId, connection: Connection) {
-        let peer = connection.peer;
-        let Some(miner) = self.translator.handle_miner_connected(now, peer, listener) else {
-            // The translator says why.
-            return;
-        };
-        let link = MinerLink::start(miner, connection, &self.limits, &self.inputs.miners.0);
-        let index = miner.index();
-        if self.miners.len() <= index {
-            self.miners.resize_with(index + 1, || None);
+    /// Answers what has arrived, closes ports and channels, then ends.
+    fn stop(&mut self) {
+        self.listeners.clear();
+        // What is in the sockets now was submitted in good faith. An error ends the run soon enough.
+        let _ = self.look(Some(Duration::ZERO));
+        for _ in 0..self.in_line.len() {
+            self.read_next_miner();
         }
-        if let Some(place) = self.miners.get_mut(index) {
-            *place = Some((miner, link));
-        }
-    }
-
-    fn close_when_written(&mut self, miner: MinerId) {
-        if let Some(link) = link(&mut self.miners, miner) {
-            link.close_when_written();
-            self.dirty.push(miner);
-        }
-    }
-
-    fn miner_drained(&mut self, now: Instant, miner: MinerId, written: bool) {
-        // Also where another miner has taken its place in the meantime.
-        self.blocked.remove(&miner);
-        let Some(link) = link(&mut self.miners, miner) else {
-            return;
-        };
-        link.drained();
-        if written {
-            self.dirty.push(miner);
-        } else {
-            self.translator.handle_miner_left(now, miner);
-            self.drop_link(miner);
-        }
-    }
-
-    fn flush(&mut self, now: Instant, miner: MinerId) {
-        let Some(link) = link(&mut self.miners, miner) else {
-            return;
-        };
-        let flushed = link.flush(miner, now, &self.inputs.miners.0);
-        let (blocked, waiting) = (link.blocked_since().is_some(), link.waiting());
-        if flushed == Flushed::Broken {
-            // Where the translator closed it, it knows already.
-            self.translator.handle_miner_left(now, miner);
-            self.drop_link(miner);
-        } else if waiting > self.limits.pending_bytes {
-            self.give_up(now, miner, format!("does not read: {waiting} bytes wait"));
-        } else if blocked {
-            // One that blocks again and again must not put the next look at the others off.
-            if self.blocked.is_empty() {
-                self.next_blocked_check = now + BLOCKED_CHECK;
-            }
-            self.blocked.insert(miner);
-        }
-    }
-
-    /// Closes miners that have not taken in what was written for too long.
-    fn check_blocked(&mut self, now: Instant) {
-        if self.blocked.is_empty() || now < self.next_blocked_check {
-            return;
-        }
-        self.next_blocked_check = now + BLOCKED_CHECK;
-        let timeout = self.limits.write_timeout;
-        let since = |miner: &MinerId| match self.miners.get(miner.index()) {
-            Some(Some((id, link))) if id == miner => link.blocked_since(),
-            _ => None,
-        };
-        let overdue = |miner: &&MinerId| {
-            since(miner).is_some_and(|since| now.saturating_duration_since(since) >= timeout)
-        };
-        let overdue: Vec<_> = self.blocked.iter().filter(overdue).copied().collect();
-        for miner in overdue {
-            self.give_up(
-                now,
-                miner,
-                format!("has read nothing for {} s", timeout.as_secs()),
-            );
-        }
-    }
-
-    fn give_up(&mut self, now: Instant, miner: MinerId, words: String) {
-        self.translator
-            .close_miner(now, miner, CloseReason::NotReading(words));
-        self.collect_outputs();
-        self.drop_link(miner);
-    }
-
-    fn drop_link(&mut self, miner: MinerId) {
-        self.blocked.remove(&miner);
-        if let Some(place) = self.miners.get_mut(miner.index()) {
-            place.take_if(|(id, _)| *id == miner);
-        }
-    }
-}
-
-/// Upstreams and our own process.
-impl Driver {
-    /// Gives an upstream, where `attempt` is its present connection.
-    fn upstream(&mut self, id: UpstreamId, attempt: Attempt) -> Option<&mut Upstream> {
-        self.upstreams
-            .get_mut(id.0)
-            .filter(|upstream| Attempt(upstream.attempts) == attempt)
-    }
-
-    fn dial(&mut self, id: UpstreamId, configured: UpstreamId, redirect: Option<(String, u16)>) {
-        let place = self.upstreams.get(configured.0).map(|it| it.place.clone());
-        let Some(place) = place else { return };
-        while self.upstreams.len() <= id.0 {
-            self.upstreams.push(Upstream {
-                place: place.clone(),
-                attempts: 0,
-                link: None,
-            });
-        }
-        let Some(upstream) = self.upstreams.get_mut(id.0) else {
-            return;
-        };
-        upstream.place = place;
-        upstream.attempts += 1;
-        upstream.link = None;
-        let place = Place {
-            redirect,
-            ..upstream.place.clone()
-        };
-        let inputs = self.inputs.upstream.0.clone();
-        runtime::spawn(upstream::run(id, Attempt(upstream.attempts), place, inputs));
-    }
-
-    fn send(&mut self, id: UpstreamId, message: Message, worker: Option<sv2::tlv::UserIdentity>) {
-        let Some(upstream) = self.upstreams.get_mut(id.0) else {
-            return;
-        };
-        let Some(link) = &upstream.link else { return };
-        if link.send((message, worker)) == Sent::NoRoom {
-            upstream.attempts += 1;
-            upstream.link = None;
-            let words = "does not take in what we send, too much waits".to_owned();
-            self.translator
-                .handle_upstream_lost(Instant::now(), id, words);
-        }
-    }
-
-    /// Answers what was accepted, closes channels, then ends.
-    fn stop(&mut self, now: Instant) {
-        while let Ok(input) = self.inputs.miners.1.try_recv() {
-            if matches!(input, Input::Incoming(..) | Input::BadLine(..)) {
-                self.take(input);
-            }
-        }
-        let connected = self.upstreams.iter().enumerate();
-        let connected = connected.filter(|(_, upstream)| upstream.link.is_some());
-        self.hanging_up = connected
-            .map(|(id, upstream)| (UpstreamId(id), Attempt(upstream.attempts)))
-            .collect();
+        let now = Instant::now();
         self.translator.stop(now);
-        self.stopping = true;
+        self.stopping = Some(now + DRAIN);
     }
-}
-
-/// Finds a miner's link; not that of another who took its place.
-fn link(miners: &mut [Option<(MinerId, MinerLink)>], miner: MinerId) -> Option<&mut MinerLink> {
-    let (id, link) = miners.get_mut(miner.index())?.as_mut()?;
-    (*id == miner).then_some(link)
-}
-
-/// Makes shared places of the configured upstreams.
-pub(crate) fn places<'a>(
-    upstreams: impl Iterator<Item = &'a crate::config::Upstream>,
-    limits: &Limits,
-) -> Vec<Place> {
-    let place = |upstream: &crate::config::Upstream| Place {
-        url: Arc::new(upstream.url.clone()),
-        redirect: None,
-        connect_timeout: limits.upstream_connect_timeout,
-        setup_timeout: limits.upstream_setup_timeout,
-        write_timeout: limits.write_timeout,
-    };
-    upstreams.map(place).collect()
 }

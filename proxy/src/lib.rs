@@ -3,7 +3,6 @@
 //! A Stratum V1 → Stratum V2 translation proxy for mining farms. What it decides is in the crate `translate`; here is
 //! what touches the operating system.
 
-mod alarm;
 pub mod appliance;
 pub mod arguments;
 pub mod check;
@@ -16,9 +15,11 @@ mod downstream;
 mod driver;
 mod http;
 mod journal;
+mod listener;
 mod logging;
 mod notify;
 mod pace;
+mod poller;
 pub mod run;
 pub mod runtime;
 mod snapshot;

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use futures_lite::future;
+
 use crate::appliance::{Appliance, StartError};
 use crate::arguments::BAD_USAGE;
 use crate::notify::Notify;
@@ -32,16 +34,23 @@ pub fn run(path: &Path) -> Result<(), ExitCode> {
             notify.ready();
         }
         let watch = Watch::start(appliance.drivers(), notify.clone(), config.log.summary);
-        let signal = signals
-            .recv()
-            .await
-            .unwrap_or("the end of the signal thread");
-        log::info!("stopping on {signal}");
+        let signal = async { signals.recv().await.ok() };
+        let failed = async {
+            appliance.failed().await;
+            None
+        };
+        let signal = future::or(signal, failed).await;
+        let reason = match signal {
+            Some(signal) => format!("stopping on {signal}"),
+            None => "a driver has ended by itself; stopping, to be started again".to_owned(),
+        };
+        let level = signal.map_or(log::Level::Error, |_| log::Level::Info);
+        log::log!(level, "{reason}");
         if let Some(watch) = watch {
             watch.stop().await;
         }
         if let Some(notify) = &notify {
-            notify.stopping(&format!("stopping on {signal}"));
+            notify.stopping(&reason);
         }
         for report in appliance.stop().await {
             let statistics = report.statistics;
@@ -67,7 +76,7 @@ pub fn run(path: &Path) -> Result<(), ExitCode> {
                 log::info!("limits met: {}", counts(&statistics.limits_met));
             }
         }
-        Ok(())
+        signal.map(|_| ()).ok_or(ExitCode::FAILURE)
     });
     ended.unwrap_or(Err(ExitCode::FAILURE))
 }

@@ -6,10 +6,9 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use async_io::Async;
 use listenfd::ListenFd;
 
-use crate::downstream;
+use crate::listener;
 
 /// Why the sockets of the service manager cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -62,13 +61,13 @@ impl Sockets {
     ///
     /// # Errors
     /// Where the address cannot be listened on.
-    pub(crate) fn listen(&mut self, address: SocketAddr) -> io::Result<Async<TcpListener>> {
+    pub(crate) fn listen(&mut self, address: SocketAddr) -> io::Result<TcpListener> {
         let place = self.held.iter().position(|(held, _)| *held == address);
         let Some((_, socket)) = place.map(|place| self.held.swap_remove(place)) else {
-            return downstream::listen(address);
+            return listener::listen(address);
         };
         log::info!("systemd holds the port of {address}: nobody is refused while we start");
-        downstream::listen_on(socket)
+        listener::listen_on(socket)
     }
 
     /// Tells whether every socket has been taken.

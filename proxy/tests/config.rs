@@ -61,7 +61,7 @@ fn values_are_read_in_their_units() {
         [translation]
         version_mask = "1FFFFFE0"
         [limits]
-        queue = 0x40
+        http_connections = 0x40
         idle_timeout = "2h"
         [http]
         address = ""
@@ -83,7 +83,7 @@ fn values_are_read_in_their_units() {
         }
     );
     assert_eq!(config.translation.version_mask, 0x1fff_ffe0);
-    assert_eq!(config.limits.queue, 64);
+    assert_eq!(config.limits.http_connections, 64);
     assert_eq!(config.limits.idle_timeout, Duration::from_secs(7_200));
     assert_eq!(config.http.address, None);
 }
@@ -417,7 +417,7 @@ fn limits_have_bounds_and_units() {
         r#"[limits]
 max_miners = -1
 line_bytes = 99999999999999999999
-queue = 2.5
+http_connections = 2.5
 setup_timeout = "0s"
 idle_timeout = "5 days"
 write_timeout = "30"
@@ -427,7 +427,7 @@ retry_max = 5
         &[
             "f:8: limits.max_miners: expected a whole number of miners from 1 to 1000000, found -1",
             "f:9: limits.line_bytes: expected a whole number of bytes from 1024 to 1048576, found 99999999999999999999",
-            "f:10: limits.queue: expected a whole number of entries from 16 to 1048576, found 2.5",
+            "f:10: limits.http_connections: expected a whole number of connections from 1 to 10000, found 2.5",
             "f:11: limits.setup_timeout: expected a duration from \"100ms\" to \"1h\", found \"0s\"",
             "f:12: limits.idle_timeout: unknown unit \"days\" in \"5 days\": write ms, s, m or h",
             "f:13: limits.write_timeout: the unit is missing after \"30\": write ms, s, m or h, such as \"30s\"",
@@ -537,8 +537,8 @@ address = 127.0.0.1:8330
 [outage]
 release_after = 10m
 [limits]
-queue = 1
-queue = 2
+pending_bytes = 1
+pending_bytes = 2
 max_miners = 0
 "#,
         &[
@@ -546,8 +546,8 @@ max_miners = 0
             "f:9: the value after = is missing",
             "f:11: 127.0.0.1:8330 is neither a number nor true or false; if it is text, write \"127.0.0.1:8330\"",
             "f:13: 10m is neither a number nor true or false; if it is text, write \"10m\"",
-            "f:15: limits.queue: expected a whole number of entries from 16 to 1048576, found 1",
-            "f:16: queue is there twice: remove one",
+            "f:15: limits.pending_bytes: expected a whole number of bytes from 16384 to 16777216, found 1",
+            "f:16: pending_bytes is there twice: remove one",
             "f:17: limits.max_miners: expected a whole number of miners from 1 to 1000000, found 0",
         ],
     );

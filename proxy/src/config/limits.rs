@@ -23,8 +23,6 @@ pub struct Limits {
     pub line_bytes: usize,
     /// Bytes kept for a miner that does not read, besides its newest work; beyond, it is closed.
     pub pending_bytes: usize,
-    /// Requests and messages waiting for the translator, over all connections; beyond, readers wait.
-    pub queue: usize,
     /// Time for a miner to subscribe and authorize.
     pub setup_timeout: Duration,
     /// Time without any line from a miner before it is closed.
@@ -79,7 +77,6 @@ impl Default for Limits {
             // and 328 MB more where the newest work of each is of that size.
             pending_bytes: 32_768,
             // Enough to even out bursts, and 8 MB with the longest lines; beyond it readers wait and TCP pushes back.
-            queue: 1_024,
             // Firmware takes milliseconds; a storm of reconnects after a power cut takes seconds.
             setup_timeout: Duration::from_secs(60),
             // More than a hundred times the mean interval of 12 shares per minute.
@@ -155,7 +152,6 @@ impl Limits {
         // At least one job of the largest size has to fit.
         let pending = 16_384..=16_777_216;
         self.pending_bytes = section.integer("pending_bytes", "bytes", self.pending_bytes, pending);
-        self.queue = section.integer("queue", "entries", self.queue, 16..=1_048_576);
         let connections = self.http_connections;
         self.http_connections =
             section.integer("http_connections", "connections", connections, 1..=10_000);

@@ -21,9 +21,14 @@ fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
 
 /// Dials a name that resolves to these.
 fn dialled(to: Vec<SocketAddr>) -> Result<SocketAddr, String> {
-    let dialling = dial_resolved("pool:1".into(), ready(Ok(to)), TcpStream::connect, PATIENCE);
+    let dialling = dial_resolved(
+        "pool:1".into(),
+        ready(Ok(to)),
+        Async::<TcpStream>::connect,
+        PATIENCE,
+    );
     match runtime::block_on(dialling) {
-        Ok(stream) => Ok(stream.peer_addr().unwrap()),
+        Ok(stream) => Ok(stream.get_ref().peer_addr().unwrap()),
         Err(error) => Err(error.to_string()),
     }
 }

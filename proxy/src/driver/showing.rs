@@ -2,11 +2,10 @@
 
 use std::time::Instant;
 
-use async_channel::{Receiver, Sender};
-use futures_lite::future;
+use async_channel::Sender;
 use sv1::{Incoming, Request};
 
-use super::{Driver, Input, Report};
+use super::{Driver, Report};
 use crate::snapshot::{Queue, Snapshot};
 
 impl Driver {
@@ -28,26 +27,29 @@ impl Driver {
 
     /// Shows the counters.
     pub(super) fn snapshot(&mut self, now: Instant) -> Snapshot {
-        let queue = |name, queue: &Receiver<Input>| Queue {
-            name,
-            length: queue.len(),
-            capacity: queue.capacity().unwrap_or(usize::MAX),
-        };
         Snapshot {
             statistics: self.translator.statistics(),
             timings: self.timings,
             queues: [
-                queue("miners", &self.inputs.miners.1),
-                queue("upstreams", &self.inputs.upstream.1),
+                Queue {
+                    name: "miners",
+                    length: self.in_line.len() + self.paused.len(),
+                    capacity: self.limits.max_miners,
+                },
+                Queue {
+                    name: "tasks",
+                    length: self.told.len(),
+                    capacity: self.told.capacity(),
+                },
             ],
             jobs: self.translator.jobs().cloned().collect(),
             history: self.translator.history(now).clone(),
-            events: self.journal.events(),
+            events: self.records.journal.events(),
         }
     }
 
-    /// Takes a slice of the census that somebody waits for; then all other tasks get their turn.
-    pub(super) async fn go_on_with_census(&mut self) {
+    /// Takes a slice of the census that somebody waits for; then all else gets its turn.
+    pub(super) fn go_on_with_census(&mut self) {
         let Some(mut census) = self.census.take() else {
             return;
         };
@@ -55,7 +57,6 @@ impl Driver {
             true => census.finish(),
             false => self.census = Some(census),
         }
-        future::yield_now().await;
     }
 
     pub(super) fn report(&self, asker: &Sender<Report>) {

@@ -263,17 +263,14 @@ fn write_timings(page: &Page, out: &mut Families<'_>) -> fmt::Result {
     out.gauges(
         (
             "millrace_queue_length",
-            "Inputs that wait for a driver, by where they come from.",
+            "What waits for a driver's turn: miners with something to be read, and words of tasks.",
         ),
         queues
             .iter()
             .map(|(name, (length, _))| (queue(name), *length)),
     )?;
     out.gauges(
-        (
-            "millrace_queue_capacity",
-            "Inputs that can wait before senders do.",
-        ),
+        ("millrace_queue_capacity", "How many can."),
         queues
             .iter()
             .map(|(name, (_, capacity))| (queue(name), *capacity)),

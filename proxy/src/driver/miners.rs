@@ -1,0 +1,278 @@
+//! The driver's miners: letting them in, reading their lines, writing to them, giving up on them.
+
+use std::time::Instant;
+
+use sv1::parse_call;
+use translate::{CloseReason, MinerId};
+
+use super::{BLOCKED_CHECK, Driver, showing};
+use crate::downstream::{Flushed, MinerLink, Received};
+use crate::listener::Connection;
+use crate::poller::Source;
+
+/// Miners read in a round, and then written to.
+const BATCH: usize = 64;
+/// Bytes read from a miner at a time: more than any sends at once, and so few that nobody waits long for another.
+const TURN: usize = 2_048;
+/// Connections let in at each port in a round.
+const ACCEPTED: usize = 64;
+
+impl Driver {
+    /// Lets in those who wait.
+    pub(super) fn accept(&mut self) {
+        let now = Instant::now();
+        for place in 0..self.listeners.len() {
+            for _ in 0..ACCEPTED {
+                let Some(listener) = self.listeners.get_mut(place) else {
+                    break;
+                };
+                let id = listener.id;
+                let Some(connection) = listener.accept(now) else {
+                    break;
+                };
+                self.miner_connected(now, id, connection);
+            }
+        }
+    }
+
+    fn miner_connected(
+        &mut self,
+        now: Instant,
+        listener: translate::ListenerId,
+        connection: Connection,
+    ) {
+        let peer = connection.peer;
+        let miner = self.translator.handle_miner_connected(now, peer, listener);
+        self.collect_outputs();
+        // Where there is none the translator has said why.
+        let Some(miner) = miner else { return };
+        let link = MinerLink::new(connection, &self.limits);
+        let index = miner.index();
+        if let Err(error) = self.poller.add(link.socket(), Source::Miner(index)) {
+            log::error!("{peer}: cannot be waited for: {error}");
+            self.translator.handle_miner_left(now, miner);
+            return;
+        }
+        if self.miners.len() <= index {
+            self.miners.resize_with(index + 1, || None);
+        }
+        if let Some(place) = self.miners.get_mut(index) {
+            *place = Some((miner, link));
+        }
+    }
+
+    /// Reads a batch of those that are in line.
+    pub(super) fn read_miners(&mut self) {
+        for _ in 0..self.in_line.len().min(BATCH) {
+            self.read_next_miner();
+        }
+    }
+
+    /// Reads the first in line. Who has sent more than is read at a time goes to the end of it.
+    pub(super) fn read_next_miner(&mut self) {
+        let Some(miner) = self.in_line.pop_front() else {
+            return;
+        };
+        let Some(link) = link(&mut self.miners, miner) else {
+            return;
+        };
+        link.is_in_line = false;
+        if link.is_closing() {
+            return;
+        }
+        if !link.unread.is_empty() {
+            let unread = std::mem::take(&mut link.unread);
+            self.take_lines(miner, &unread);
+            // More may have come since.
+            self.put_in_line(miner);
+            return;
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let turn = buffer.get_mut(..TURN).unwrap_or_default();
+        match link.receive(turn) {
+            Received::Bytes(length) => {
+                self.take_lines(miner, buffer.get(..length).unwrap_or_default());
+                // What left room has emptied the socket; the poller tells when more comes.
+                if length == TURN {
+                    self.put_in_line(miner);
+                }
+            }
+            Received::Nothing => {}
+            Received::End | Received::Broken(_) => {
+                self.translator.handle_miner_left(Instant::now(), miner);
+                self.collect_outputs();
+                // It may have ended only its own direction, and wait for the last replies.
+                self.close_when_written(miner);
+            }
+        }
+        self.buffer = buffer;
+    }
+
+    /// Takes the lines of what was read, until the miner is closed or has to pause.
+    fn take_lines(&mut self, miner: MinerId, mut bytes: &[u8]) {
+        let received = Instant::now();
+        loop {
+            let Some(link) = link(&mut self.miners, miner) else {
+                return;
+            };
+            if link.is_closing() {
+                return;
+            }
+            let call = match link.decoder.next_line(&mut bytes) {
+                None => return,
+                Some(Ok(line)) => parse_call(line),
+                Some(Err(error)) => {
+                    let reason = CloseReason::UnanswerableLine(error.to_string());
+                    self.translator.close_miner(received, miner, reason);
+                    return self.collect_outputs();
+                }
+            };
+            let rest = link.pace.note(received);
+            let replies = link.replies(&mut self.spare);
+            match call {
+                Ok(incoming) => {
+                    if showing::is_submit(&incoming) {
+                        self.submits.push(received);
+                    }
+                    self.translator
+                        .handle_incoming(received, miner, incoming, replies);
+                }
+                Err(error) => {
+                    self.translator
+                        .handle_bad_line(received, miner, &error, replies);
+                }
+            }
+            self.dirty.push_back(miner);
+            if let Some(rest) = rest {
+                self.translator.handle_miner_slowed(received, miner);
+                self.pause(received + rest, miner, bytes);
+                return self.collect_outputs();
+            }
+            self.collect_outputs();
+        }
+    }
+
+    /// Reads nothing from a miner for a while. Nothing is lost: TCP pushes back.
+    fn pause(&mut self, until: Instant, miner: MinerId, unread: &[u8]) {
+        let Some(link) = link(&mut self.miners, miner) else {
+            return;
+        };
+        link.unread = unread.to_vec();
+        link.is_in_line = true;
+        let place = self.paused.partition_point(|(other, _)| *other <= until);
+        self.paused.insert(place, (until, miner));
+    }
+
+    /// Puts those whose pause has ended in line.
+    pub(super) fn put_paused_in_line(&mut self, now: Instant) {
+        while let Some((_, miner)) = self.paused.pop_front_if(|(until, _)| *until <= now) {
+            self.in_line.push_back(miner);
+        }
+    }
+
+    fn put_in_line(&mut self, miner: MinerId) {
+        if let Some(link) = link(&mut self.miners, miner)
+            && !link.is_in_line
+        {
+            link.is_in_line = true;
+            self.in_line.push_back(miner);
+        }
+    }
+
+    pub(super) fn close_when_written(&mut self, miner: MinerId) {
+        if let Some(link) = link(&mut self.miners, miner) {
+            link.close_when_written();
+            self.dirty.push_back(miner);
+        }
+    }
+
+    /// Goes on writing what a socket had no room for.
+    pub(super) fn write_rest(&mut self, now: Instant, miner: MinerId) {
+        let Some(link) = link(&mut self.miners, miner) else {
+            return;
+        };
+        match link.write_rest(now) {
+            Flushed::Broken => self.miner_broke(now, miner),
+            Flushed::Fine if link.blocked_since().is_none() => {
+                self.blocked.remove(&miner);
+                // More may be in line behind what is written now.
+                self.dirty.push_back(miner);
+            }
+            Flushed::Fine => {}
+        }
+    }
+
+    pub(super) fn flush(&mut self, now: Instant, miner: MinerId) {
+        let Some(link) = link(&mut self.miners, miner) else {
+            return;
+        };
+        let flushed = link.flush(now, &mut self.spare);
+        let (blocked, waiting) = (link.blocked_since().is_some(), link.waiting());
+        if flushed == Flushed::Broken {
+            self.miner_broke(now, miner);
+        } else if waiting > self.limits.pending_bytes {
+            self.give_up(now, miner, format!("does not read: {waiting} bytes wait"));
+        } else if blocked {
+            // One that blocks again and again must not put the next look at the others off.
+            if self.blocked.is_empty() {
+                self.next_blocked_check = now + BLOCKED_CHECK;
+            }
+            self.blocked.insert(miner);
+        }
+    }
+
+    /// Closes miners that have not taken in what was written for too long, and upstreams likewise.
+    pub(super) fn check_blocked(&mut self, now: Instant) {
+        if now < self.next_blocked_check {
+            return;
+        }
+        self.next_blocked_check = now + BLOCKED_CHECK;
+        self.check_blocked_upstreams(now);
+        let timeout = self.limits.write_timeout;
+        let since = |miner: &MinerId| match self.miners.get(miner.index()) {
+            Some(Some((id, link))) if id == miner => link.blocked_since(),
+            _ => None,
+        };
+        let overdue = |miner: &&MinerId| {
+            since(miner).is_some_and(|since| now.saturating_duration_since(since) >= timeout)
+        };
+        let overdue: Vec<_> = self.blocked.iter().filter(overdue).copied().collect();
+        for miner in overdue {
+            self.give_up(
+                now,
+                miner,
+                format!("has read nothing for {} s", timeout.as_secs()),
+            );
+        }
+    }
+
+    fn give_up(&mut self, now: Instant, miner: MinerId, words: String) {
+        self.translator
+            .close_miner(now, miner, CloseReason::NotReading(words));
+        self.collect_outputs();
+        self.drop_link(miner);
+    }
+
+    fn miner_broke(&mut self, now: Instant, miner: MinerId) {
+        // Where the translator closed it, it knows already.
+        self.translator.handle_miner_left(now, miner);
+        self.collect_outputs();
+        self.drop_link(miner);
+    }
+
+    fn drop_link(&mut self, miner: MinerId) {
+        self.blocked.remove(&miner);
+        if let Some(place) = self.miners.get_mut(miner.index()) {
+            place.take_if(|(id, _)| *id == miner);
+        }
+    }
+}
+
+/// Finds a miner's link; not that of another who took its place.
+pub(super) fn link(
+    miners: &mut [Option<(MinerId, MinerLink)>],
+    miner: MinerId,
+) -> Option<&mut MinerLink> {
+    let (id, link) = miners.get_mut(miner.index())?.as_mut()?;
+    (*id == miner).then_some(link)
+}
