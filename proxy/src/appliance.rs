@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -14,6 +15,7 @@ use sv2::bitcoin::{Difficulty, VersionMask};
 use translate::{DifficultyPolicy, ListenerConfig, ListenerId, Translator, UpstreamConfig};
 
 use crate::config::{self, Config};
+use crate::dealer::Dealer;
 use crate::descriptors::{self, Places};
 use crate::driver::{self, Driver, Input, Records, Report};
 use crate::http;
@@ -58,7 +60,8 @@ pub enum StartError {
     State(#[from] StateError),
 }
 
-/// A running appliance. Listeners that name the same upstreams in the same order share one driver and its channel.
+/// A running appliance. Listeners that name the same upstreams in the same order share their shards: each a driver with a
+/// channel of its own.
 #[derive(Debug)]
 pub struct Appliance {
     addresses: Vec<SocketAddr>,
@@ -139,25 +142,37 @@ impl Appliance {
                 .into_iter()
                 .partition(|(_, _, listener)| listener.upstreams == *upstreams);
             sockets = rest;
-            let listens = ours.iter().map(|(address, ..)| *address).collect();
+            let listens: Arc<[_]> = ours.iter().map(|(address, ..)| *address).collect();
             let listeners = ours
                 .into_iter()
                 .map(|(_, socket, listener)| (socket, listener));
             let (sockets, listeners): (Vec<_>, Vec<_>) = listeners.unzip();
-            let mut brain = brain_config(config, upstreams, &listeners)?;
-            brain.first_slot = first_slot;
-            if let Some(Files { workers, sessions }) = &files {
-                brain.worker_difficulties = workers.known().clone();
-                brain.sessions = sessions.of_driver(shards.len());
+            let ways = || driver::inputs();
+            let ways: Vec<_> = std::iter::repeat_with(ways)
+                .take(config.translation.shards)
+                .collect();
+            let most = config.limits.max_miners.div_ceil(ways.len());
+            let dealt = ways.iter().map(|(inputs, _)| inputs.clone());
+            let mut door = (sockets, Dealer::new(dealt, most));
+            for (number, inputs) in ways.into_iter().enumerate() {
+                let mut brain = brain_config(config, upstreams, &listeners)?;
+                brain.first_slot = shard_slot(number, first_slot);
+                brain.max_miners = most;
+                if let Some(Files { workers, sessions }) = &files {
+                    brain.worker_difficulties = workers.known().clone();
+                    brain.sessions = sessions.of_driver(shards.len());
+                }
+                let journal = Journal::new(numbers.clone());
+                let surroundings = (&blocks, &places, journal);
+                // The first lets miners in.
+                let door = std::mem::take(&mut door);
+                let shard = Shard::start(config, upstreams, brain, door, inputs, surroundings)?;
+                shown.push(http::Source {
+                    listeners: Arc::clone(&listens),
+                    inputs: shard.inputs.clone(),
+                });
+                shards.push(shard);
             }
-            let journal = Journal::new(numbers.clone());
-            let surroundings = (&blocks, &places, journal);
-            let shard = Shard::start(config, upstreams, brain, sockets, surroundings)?;
-            shown.push(http::Source {
-                listeners: listens,
-                inputs: shard.inputs.clone(),
-            });
-            shards.push(shard);
         }
         let http = for_http.map(|socket| {
             let server = http::Server::start(socket, &config.http, &config.limits, shown);
@@ -252,10 +267,10 @@ impl Shard {
         config: &Config,
         upstreams: &[usize],
         brain: translate::Config,
-        sockets: Vec<TcpListener>,
+        (sockets, dealer): (Vec<TcpListener>, Dealer),
+        inputs: (Sender<Input>, Receiver<Input>),
         (blocks, places, journal): (&Blocks, &Places, Journal),
     ) -> Result<Self, StartError> {
-        let inputs = driver::inputs();
         let own = inputs.0.clone();
         let listeners = sockets.into_iter().enumerate();
         let listeners = listeners
@@ -266,7 +281,7 @@ impl Shard {
         };
         let driver = Driver::new(
             Translator::new(Instant::now(), brain),
-            listeners.collect(),
+            (listeners.collect(), dealer),
             driver::places(chosen(config, upstreams), &config.limits),
             config.limits.clone(),
             records,
@@ -285,6 +300,16 @@ impl Shard {
         thread.spawn(run).map_err(StartError::Driver)?;
         Ok(Self { inputs: own, ended })
     }
+}
+
+/// Bits of a slot behind those that tell the shard.
+const SHARD_BITS: u32 = 28;
+
+/// Gives the first slot of a shard, so that miners of different shards differ in `extranonce1`. They would not have to: no
+/// two shards share a channel.
+fn shard_slot(number: usize, first_slot: u32) -> u32 {
+    let number = u32::try_from(number).unwrap_or_default();
+    first_slot.wrapping_add(number << SHARD_BITS)
 }
 
 /// Finds upstreams by their positions.

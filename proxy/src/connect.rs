@@ -196,7 +196,7 @@ impl Probe {
                 self.translator
                     .handle_message(Instant::now(), UpstreamId(0), message);
             }
-            if length < buffer.len() {
+            if length == 0 {
                 break;
             }
         }

@@ -7,13 +7,13 @@ use std::io::{self, IoSlice, Read};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::time::Instant;
 
-use async_lock::SemaphoreGuardArc;
 use socket2::SockRef;
 use sv1::LineDecoder;
 use sv1::notification::{self, Reconnect};
 use translate::Delivery;
 
 use crate::config::Limits;
+use crate::dealer::Place;
 use crate::listener::Connection;
 use crate::pace::Pace;
 
@@ -28,13 +28,15 @@ const LAST_BYTES: usize = 16_384;
 pub(crate) struct MinerLink {
     stream: TcpStream,
     /// Held until the connection ends.
-    _place: SemaphoreGuardArc,
+    _place: Place,
     /// Cuts what is read into lines.
     pub(crate) decoder: LineDecoder,
     /// Counts the requests.
     pub(crate) pace: Pace,
     /// Whether the miner is in line to be read.
     pub(crate) is_in_line: bool,
+    /// Whether the miner sends no more; it is read until its end is found.
+    pub(crate) has_ended: bool,
     /// What was read and is not looked at before the pause ends.
     pub(crate) unread: Vec<u8>,
     /// Replies that have not been written.
@@ -83,6 +85,7 @@ impl MinerLink {
             decoder: LineDecoder::new(limits.line_bytes),
             pace: Pace::new(limits.requests_per_second),
             is_in_line: false,
+            has_ended: false,
             unread: Vec::new(),
             replies: Vec::new(),
             delivery: None,

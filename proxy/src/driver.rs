@@ -14,13 +14,14 @@ use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
 use translate::{
-    KeptSession, MinerId, MinerStatistics, Output, Statistics, Translator, UpstreamId,
+    KeptSession, ListenerId, MinerId, MinerStatistics, Output, Statistics, Translator, UpstreamId,
 };
 
 use crate::config::Limits;
+use crate::dealer::Dealer;
 use crate::downstream::MinerLink;
 use crate::journal::Journal;
-use crate::listener::Listener;
+use crate::listener::{Connection, Listener};
 use crate::logging;
 use crate::poller::{Poller, Source, Told};
 use crate::snapshot::{Census, CensusTaking, Snapshot, Timings};
@@ -49,6 +50,8 @@ const TOLD: usize = 1_024;
 /// What others tell the driver.
 #[derive(Debug)]
 pub(crate) enum Input {
+    /// The shard that lets miners in hands one over.
+    MinerConnected(ListenerId, Connection),
     /// An upstream is connected and has proved its key.
     UpstreamConnected(UpstreamId, Attempt, Box<UpstreamLink>),
     /// A connection to an upstream could not be made.
@@ -96,7 +99,10 @@ pub(crate) struct Driver {
     inputs: Sender<Input>,
     limits: Limits,
     records: Records,
+    /// None where another shard lets miners in.
     listeners: Vec<Listener>,
+    /// Who gets those that are let in.
+    dealer: Dealer,
     /// By [`MinerId::index`].
     miners: Vec<Option<(MinerId, MinerLink)>>,
     upstreams: Vec<Upstream>,
@@ -132,13 +138,13 @@ pub(crate) fn inputs() -> (Sender<Input>, Receiver<Input>) {
 }
 
 impl Driver {
-    /// Makes one that serves listeners (by their order) and dials `places`.
+    /// Makes one that lets miners in at listeners (by their order), deals them out, and dials `places`.
     ///
     /// # Errors
     /// Where the system has no file descriptor left for it.
     pub(crate) fn new(
         translator: Translator,
-        listeners: Vec<Listener>,
+        (listeners, dealer): (Vec<Listener>, Dealer),
         places: Vec<Place>,
         limits: Limits,
         records: Records,
@@ -156,6 +162,7 @@ impl Driver {
             limits,
             records,
             listeners,
+            dealer,
             miners: Vec::new(),
             upstreams: places.into_iter().map(Upstream::new).collect(),
             upstreams_in_line: Vec::new(),
@@ -268,6 +275,7 @@ impl Driver {
                     let Some(Some((miner, link))) = self.miners.get_mut(place) else {
                         continue;
                     };
+                    link.has_ended |= event.ended;
                     if event.readable && !link.is_in_line {
                         link.is_in_line = true;
                         self.in_line.push_back(*miner);
@@ -291,6 +299,9 @@ impl Driver {
     fn take(&mut self, input: Input) {
         let now = Instant::now();
         match input {
+            Input::MinerConnected(listener, connection) => {
+                self.miner_connected(now, listener, connection);
+            }
             Input::UpstreamConnected(id, attempt, link) => {
                 self.upstream_connected(now, id, attempt, *link);
             }

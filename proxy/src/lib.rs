@@ -8,6 +8,7 @@ pub mod arguments;
 pub mod check;
 pub mod config;
 pub mod connect;
+mod dealer;
 pub mod demo;
 mod descriptors;
 mod dial;

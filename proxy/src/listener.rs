@@ -4,11 +4,11 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use async_lock::SemaphoreGuardArc;
 use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use translate::ListenerId;
 
+use crate::dealer::Place;
 use crate::descriptors::Places;
 
 /// Connections that wait to be accepted: a storm beyond it would have to retry its SYNs.
@@ -67,7 +67,7 @@ pub(crate) struct Connection {
     /// Who connected.
     pub(crate) peer: SocketAddr,
     /// Held until the connection ends.
-    pub(crate) place: SemaphoreGuardArc,
+    pub(crate) place: Place,
 }
 
 /// A socket that listens, and whether somebody may wait there.
@@ -135,7 +135,7 @@ impl Listener {
                 Some(Connection {
                     stream,
                     peer,
-                    place,
+                    place: Place::new(place),
                 })
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

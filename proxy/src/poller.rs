@@ -65,8 +65,10 @@ impl Source {
 pub(crate) struct Ready {
     /// Where.
     pub(crate) source: Source,
-    /// There is something to read, or the connection has ended.
+    /// There is something to read, or the other end sends no more.
     pub(crate) readable: bool,
+    /// The other end sends no more. What it sent before may still be there, and no event follows that tells of the end.
+    pub(crate) ended: bool,
     /// There is room to write.
     pub(crate) writable: bool,
 }
@@ -140,6 +142,7 @@ fn ready(event: &Event) -> Ready {
     Ready {
         source: Source::of(data.u64()),
         readable: flags.intersects(EventFlags::IN | EventFlags::RDHUP | broken),
+        ended: flags.intersects(EventFlags::RDHUP | broken),
         writable: flags.intersects(EventFlags::OUT | broken),
     }
 }
@@ -264,18 +267,19 @@ mod tests {
         let (socket, _) = listener.accept().unwrap();
         let mut poller = Poller::new().unwrap();
         poller.add(&socket, Source::Miner(7)).unwrap();
-        let told = |readable| Ready {
+        let told = |readable, ended| Ready {
             source: Source::Miner(7),
             readable,
+            ended,
             writable: true,
         };
-        assert_eq!(ready(&mut poller, None), [told(false)]);
+        assert_eq!(ready(&mut poller, None), [told(false, false)]);
         assert_eq!(ready(&mut poller, Some(Duration::ZERO)), []);
         miner.write_all(b"{}").unwrap();
-        assert_eq!(ready(&mut poller, None), [told(true)]);
+        assert_eq!(ready(&mut poller, None), [told(true, false)]);
         assert_eq!(ready(&mut poller, Some(Duration::ZERO)), []);
         drop(miner);
-        assert_eq!(ready(&mut poller, None), [told(true)]);
+        assert_eq!(ready(&mut poller, None), [told(true, true)]);
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct Translation {
     pub keepalive: Duration,
     /// Who shares a channel of the pool.
     pub channel: ChannelMode,
+    /// Threads that serve miners, each with an upstream channel of its own.
+    pub shards: usize,
     /// Whether the pool is told the worker's name with every share, where it knows SV2 ext 0x0002.
     pub worker_names: bool,
 }
@@ -32,6 +34,7 @@ impl Default for Translation {
             // Half of the 60 s of silence after which firmware reconnects.
             keepalive: Duration::from_secs(30),
             channel: ChannelMode::Aggregated,
+            shards: 1,
             worker_names: true,
         }
     }
@@ -57,6 +60,8 @@ impl Translation {
             ),
             keepalive: section.duration("keepalive", default.keepalive, keepalive),
             channel: section.read("channel", channel).unwrap_or(default.channel),
+            // 16 times what one serves is above every other limit.
+            shards: section.integer("shards", "shards", default.shards, 1..=16),
             worker_names: section.flag("worker_names", default.worker_names),
         };
         section.finish();

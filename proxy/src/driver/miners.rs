@@ -30,12 +30,14 @@ impl Driver {
                 let Some(connection) = listener.accept(now) else {
                     break;
                 };
-                self.miner_connected(now, id, connection);
+                if let Some(connection) = self.dealer.deal(id, connection) {
+                    self.miner_connected(now, id, connection);
+                }
             }
         }
     }
 
-    fn miner_connected(
+    pub(super) fn miner_connected(
         &mut self,
         now: Instant,
         listener: translate::ListenerId,
@@ -77,6 +79,7 @@ impl Driver {
             return;
         };
         link.is_in_line = false;
+        let has_ended = link.has_ended;
         if link.is_closing() {
             return;
         }
@@ -93,7 +96,7 @@ impl Driver {
             Received::Bytes(length) => {
                 self.take_lines(miner, buffer.get(..length).unwrap_or_default());
                 // What left room has emptied the socket; the poller tells when more comes.
-                if length == TURN {
+                if length == TURN || has_ended {
                     self.put_in_line(miner);
                 }
             }
@@ -165,9 +168,9 @@ impl Driver {
 
     /// Puts those whose pause has ended in line.
     pub(super) fn put_paused_in_line(&mut self, now: Instant) {
-        while let Some((_, miner)) = self.paused.pop_front_if(|(until, _)| *until <= now) {
-            self.in_line.push_back(miner);
-        }
+        let over = self.paused.partition_point(|(until, _)| *until <= now);
+        let over = self.paused.drain(..over).map(|(_, miner)| miner);
+        self.in_line.extend(over);
     }
 
     fn put_in_line(&mut self, miner: MinerId) {

@@ -93,6 +93,7 @@ impl Driver {
         if event.writable {
             link.note_room();
         }
+        link.has_ended |= event.ended;
         if event.readable && !link.is_in_line {
             link.is_in_line = true;
             self.upstreams_in_line.push(UpstreamId(place));
@@ -137,7 +138,7 @@ impl Driver {
                 let taken = self.take_messages(id, buffer.get(..length).unwrap_or_default());
                 // What left room has emptied the socket; the poller tells when more comes.
                 let is_full = length == buffer.len();
-                if let Some(link) = self.link_of(id).filter(|_| is_full)
+                if let Some(link) = self.link_of(id).filter(|link| is_full || link.has_ended)
                     && !link.is_in_line
                 {
                     link.is_in_line = true;

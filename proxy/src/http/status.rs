@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use serde::Serialize;
-use translate::{Meter, Span, Statistics, UpstreamState, UpstreamStatistics};
+use translate::{ListenerStatistics, Meter, Span, Statistics, UpstreamState, UpstreamStatistics};
 
 use crate::snapshot::Snapshot;
 
@@ -162,15 +162,30 @@ impl UpstreamShares {
 
 /// Gives each listener with its counters.
 fn listeners(view: &View<Snapshot>) -> impl Iterator<Item = ListenerRow> {
-    view.shards.iter().flat_map(|seen| {
-        let counters = &seen.shown.statistics.listeners;
-        let pairs = seen.listeners.iter().zip(counters);
-        pairs.map(|(address, counters)| ListenerRow {
-            address: *address,
-            miners: counters.miners,
-            connections: counters.miners_connected,
-        })
+    let all = listener_counters(view).into_iter();
+    all.map(|(address, counters)| ListenerRow {
+        address,
+        miners: counters.miners,
+        connections: counters.miners_connected,
     })
+}
+
+/// Adds up each listener's counters over the shards that serve it.
+pub(super) fn listener_counters(view: &View<Snapshot>) -> Vec<(SocketAddr, ListenerStatistics)> {
+    let mut sums: Vec<(SocketAddr, ListenerStatistics)> = Vec::new();
+    for seen in &view.shards {
+        let counters = &seen.shown.statistics.listeners;
+        for (address, counters) in seen.listeners.iter().zip(counters) {
+            match sums.iter_mut().find(|(other, _)| other == address) {
+                Some((_, sum)) => {
+                    sum.miners += counters.miners;
+                    sum.miners_connected += counters.miners_connected;
+                }
+                None => sums.push((*address, *counters)),
+            }
+        }
+    }
+    sums
 }
 
 /// Adds up counters under the same labels.

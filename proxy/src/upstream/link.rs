@@ -34,6 +34,8 @@ pub(crate) struct UpstreamLink {
     is_in_frame: bool,
     /// Whether it is in line to be read.
     pub(crate) is_in_line: bool,
+    /// Whether the upstream sends no more; it is read until its end is found.
+    pub(crate) has_ended: bool,
 }
 
 /// What became of a message.
@@ -60,6 +62,7 @@ impl UpstreamLink {
             has_room: true,
             is_in_frame: false,
             is_in_line: false,
+            has_ended: false,
         }
     }
 

@@ -7,7 +7,7 @@ use prometheus_client::metrics::MetricType;
 use translate::{HASHES_PER_DIFFICULTY, Latency, Refusal, Statistics, UpstreamState};
 
 use super::super::process::Process;
-use super::super::status::add_up;
+use super::super::status::{add_up, listener_counters};
 use super::families::{Families, Labels, WINDOWS, labelled};
 use super::{Page, statistics};
 
@@ -46,15 +46,9 @@ fn write_miners(page: &Page, out: &mut Families<'_>) -> fmt::Result {
         ("millrace_ready", "1 while an upstream gives work, else 0."),
         u32::from(ready),
     )?;
-    let listeners: Vec<_> = page
-        .view
-        .shards
-        .iter()
-        .flat_map(|seen| {
-            let counters = &seen.shown.statistics.listeners;
-            let pairs = seen.listeners.iter().zip(counters);
-            pairs.map(|(address, counters)| (address.to_string(), *counters))
-        })
+    let listeners: Vec<_> = listener_counters(&page.view)
+        .into_iter()
+        .map(|(address, counters)| (address.to_string(), counters))
         .collect();
     out.gauges(
         (
