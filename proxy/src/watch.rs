@@ -121,7 +121,7 @@ impl Told {
     fn tell_of_silence(&mut self) {
         let state = "a driver does not answer";
         if self.state != state {
-            log::error!("{state}: miners of some ports are not served");
+            log::error!("{state}: some miners are not served");
             if let Some(notify) = &self.notify {
                 notify.status(state);
             }

@@ -56,7 +56,7 @@ pub(super) fn state(seen: &[Statistics]) -> String {
         0 => format!("working for {names}"),
         _ if working == 0 => "no pool gives work".to_owned(),
         idle => format!(
-            "working for {names}; no pool gives work to {idle} of {} sets of ports",
+            "working for {names}; no pool gives work to {idle} of {} shards",
             seen.len()
         ),
     }
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(state(std::slice::from_ref(&idle)), "no pool gives work");
         assert_eq!(
             state(&[works, idle]),
-            "working for b; no pool gives work to 1 of 2 sets of ports"
+            "working for b; no pool gives work to 1 of 2 shards"
         );
     }
 
