@@ -8,6 +8,7 @@
 //! |---|---|
 //! | what happens, and in which order? | `simulation/world.rs`, `queue.rs`, `link.rs` |
 //! | what do miners do? | `miner.rs`, `world/mining.rs`, `conn.rs` |
+//! | what does the operator change? | `world/operator.rs` |
 //! | what do pools do, and do wrong? | `site.rs`, `world/pools.rs`, `world/trouble.rs` |
 //! | what must hold? | `invariant.rs`, `world/judge.rs`, `world/audit.rs` |
 //! | whose channel, whose space? | `world/own.rs`, `world/moving.rs`, `slot.rs` |

@@ -105,6 +105,11 @@ pub const KINDS: &[&str] = &[
     "upstream missed a block",
     "upstream dialled elsewhere",
     "outage: no upstream has work",
+    "operator: another order of upstreams",
+    "operator: an upstream taken out",
+    "operator: an upstream put in",
+    "operator: other difficulties",
+    "operator: other limits",
 ];
 
 /// Counts of events, over one world or many.

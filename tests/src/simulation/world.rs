@@ -7,6 +7,7 @@ mod audit;
 mod judge;
 mod mining;
 mod moving;
+mod operator;
 mod own;
 mod pools;
 mod trouble;
@@ -72,6 +73,7 @@ enum Event {
     Hears(usize, u32),
     Trouble(usize),
     Recover(usize, Recovery),
+    Reconfigure,
     Look,
 }
 
@@ -123,6 +125,8 @@ pub(super) struct World {
     conns: Vec<Conn>,
     by_id: HashMap<MinerId, usize>,
     sites: Vec<Site>,
+    /// Which of them are configured.
+    listed: operator::Listed,
     /// The connection that each upstream has or had last, by site and number.
     dialled: HashMap<usize, (usize, u64)>,
     /// What is known of channels of single accounts and miners.
@@ -194,6 +198,7 @@ impl World {
             Miner::new((number, account), address(number, one_address), &mut random)
         });
         let miners = miners.collect();
+        let listed = operator::Listed::new(&config, &mut random);
         let default = if size > 100 { 3 } else { 3 + random.below(8) };
         let minutes = minutes.unwrap_or(default);
         let mut world = Self {
@@ -234,6 +239,7 @@ impl World {
             random,
             config,
             sites,
+            listed,
             dialled: HashMap::new(),
             own: own::Known::default(),
             health: vec![audit::Health::default(); upstreams],
@@ -258,6 +264,7 @@ impl World {
         self.next_block = self.random.exponential(100.0);
         self.queue.put(self.next_block, Event::Block);
         self.queue.put(LOOK, Event::Look);
+        self.plan_change();
     }
 
     /// Lets the world run to its end.
@@ -325,6 +332,7 @@ impl World {
             Event::Hears(site, height) => self.pool_hears_of_block(site, height),
             Event::Trouble(site) => self.trouble(site),
             Event::Recover(site, recovery) => self.recover(site, recovery),
+            Event::Reconfigure => self.reconfigure(),
             Event::Look => {
                 self.queue.put(self.now + LOOK, Event::Look);
                 self.look()
@@ -484,8 +492,7 @@ impl World {
 
     /// The farm mines at an upstream, by its name.
     fn farm_mines_with(&mut self, upstream: &str) -> Checked {
-        let named = |config: &UpstreamConfig| config.name == upstream;
-        match self.config.upstreams.iter().position(named) {
+        match self.listed.named(upstream) {
             Some(site) => self.farm_mines_at(site),
             None => Ok(()),
         }
@@ -623,7 +630,11 @@ impl World {
 
     fn note_outage(&mut self) {
         let works = |site: &Site| site.view().is_some_and(|view| view.current().is_some());
-        match self.sites.iter().any(works) {
+        // One that is not configured any more keeps the miners that it has, and gets none.
+        let active = self.active.map(|(site, _)| site);
+        let may = |site: usize| self.listed.is_listed(site) || active == Some(site);
+        let mut sites = self.sites.iter().enumerate();
+        match sites.any(|(index, site)| may(index) && works(site)) {
             true if self.outage_since.take().is_some() => self.served_since = self.now,
             true => {}
             false if self.outage_since.is_none() => {

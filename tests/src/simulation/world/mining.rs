@@ -16,6 +16,7 @@ use crate::simulation::conn::{Conn, Wire};
 use crate::simulation::invariant::{Checked, Invariant, ensure};
 use crate::simulation::miner::News;
 use crate::simulation::slot::{Slot, Space};
+use crate::simulation::view::Dealt;
 
 /// How long a slot stays with the miner who had it: cgminer hands pending shares in for so long.
 const SLOT_RESTS: Duration = Duration::from_secs(120);
@@ -376,11 +377,9 @@ impl World {
             }
             CloseReason::Idle(_) => self.now >= conn.since + self.config.idle_timeout,
             CloseReason::NoUpstream(_) => {
-                !conn
-                    .said
-                    .work
-                    .as_ref()
-                    .is_some_and(|work| self.is_alive(work))
+                let lives =
+                    |work: &Dealt| self.is_alive(work) && self.listed.is_listed(work.upstream);
+                !conn.said.work.as_deref().is_some_and(lives)
                     && for_long(self.outage_since, self.config.release_after)
                     && for_long(Some(conn.since), self.config.release_after)
             }

@@ -190,7 +190,9 @@ impl World {
             return Ok(());
         }
         for (other, place) in self.sites.iter().enumerate() {
-            let serves = place.sound(self.now).is_some() && place.has_told(self.height);
+            let listed = self.listed.is_listed(other);
+            let sound = place.sound(self.now).is_some();
+            let serves = listed && sound && place.has_told(self.height);
             ensure(
                 other == site || !serves || lacks(other),
                 Invariant::MovedForCause,

@@ -113,10 +113,12 @@ impl World {
     }
 
     /// A channel is asked for in the name of the farm, or of somebody who mines here or did lately.
-    pub(super) fn check_owner(&self, (id, _): (usize, usize), user: &str) -> Checked {
-        let is_owner = match id < self.sites.len() {
-            true => user == "farm",
-            false => {
+    pub(super) fn check_owner(&mut self, (id, site): (usize, usize), user: &str) -> Checked {
+        let attempt = self.dialled.get(&id).map_or(0, |(_, attempt)| *attempt);
+        let call = self.sites[site].call(attempt);
+        let is_owner = match call.is_some_and(|call| call.is_own) {
+            false => user == "farm",
+            true => {
                 let here = |conn: &Conn| self.owner(conn).as_deref() == Some(user);
                 let left = self.own.left.get(user);
                 let lately = |left: &Duration| self.now <= *left + LINGER + RETIREMENT + SLACK;
@@ -145,7 +147,8 @@ impl World {
         if !self.is_alive(last) || !self.is_fresh(last) || self.is_own(last) {
             return None;
         }
-        let returns = dealt.upstream < last.upstream;
+        let rank = |dealt: &Dealt| self.listed.rank(dealt.upstream);
+        let returns = rank(dealt) < rank(last);
         // Only where it is watched that an account's channel serves it.
         let watched = self.config.channel == ChannelMode::PerUser && self.has_room_for_all();
         let begins = watched && self.is_own(dealt);

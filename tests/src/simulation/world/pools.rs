@@ -23,13 +23,14 @@ impl World {
     /// The proxy dials an upstream.
     pub(super) fn dial(
         &mut self,
-        (id, site): (usize, usize),
+        (id, configured): (usize, usize),
         redirect: Option<&(String, u16)>,
     ) -> Checked {
+        let site = self.listed.site(configured);
         if redirect.is_some() {
             self.coverage.count("upstream dialled elsewhere");
         }
-        let is_own = id >= self.sites.len();
+        let is_own = id != configured;
         if !is_own {
             self.idle_since[site] = None;
         }
@@ -119,7 +120,10 @@ impl World {
         self.trail.note(self.now, b"hang up", || {
             format!("pool {site}: the proxy hangs up on attempt {attempt}: {reason}")
         });
-        if let (true, Fault::NotNeeded) = (id >= self.sites.len(), reason) {
+        let is_own = self.sites[site]
+            .call(attempt)
+            .is_some_and(|call| call.is_own);
+        if let (true, Fault::NotNeeded) = (is_own, reason) {
             self.coverage.count("own channel: retired");
             if self.seam.holds_back(Invariant::OwnChannelEnds)
                 && let Some(call) = self.sites[site].call(attempt)
