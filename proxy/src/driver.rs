@@ -116,6 +116,8 @@ pub(crate) struct Driver {
     paused: VecDeque<(Instant, MinerId)>,
     /// Miners with something to write, in the order in which they are to be written to.
     dirty: VecDeque<MinerId>,
+    /// Whether any of the work that came last makes all earlier work void.
+    has_clean_work: bool,
     blocked: HashSet<MinerId>,
     next_blocked_check: Instant,
     /// Where everything is read into.
@@ -170,6 +172,7 @@ impl Driver {
             in_line: VecDeque::new(),
             paused: VecDeque::new(),
             dirty: VecDeque::new(),
+            has_clean_work: false,
             blocked: HashSet::new(),
             next_blocked_check: Instant::now(),
             buffer: vec![0; READ_BUFFER],
@@ -248,7 +251,7 @@ impl Driver {
 
     /// Tells how long to wait for something to happen; `None` is for ever.
     fn patience(&self, now: Instant) -> Option<Duration> {
-        let is_busy = !self.in_line.is_empty()
+        let is_busy = (!self.in_line.is_empty() && !self.is_pushed_back())
             || !self.upstreams_in_line.is_empty()
             || self.census.is_some()
             || self.told.may_have_more();
@@ -353,9 +356,18 @@ impl Driver {
                 break;
             }
             let rest = std::mem::take(&mut self.dirty);
+            self.has_clean_work = false;
             self.look(Some(Duration::ZERO))?;
             self.read_upstreams();
-            self.dirty.extend(rest);
+            let new = std::mem::take(&mut self.dirty);
+            // A job of the same block goes behind: those who wait for the block get it with that at once.
+            let (first, second) = if self.has_clean_work {
+                (new, rest)
+            } else {
+                (rest, new)
+            };
+            self.dirty = first;
+            self.dirty.extend(second);
         }
         self.note_timings();
         Ok(())
@@ -368,6 +380,7 @@ impl Driver {
                     let Some(link) = miners::link(&mut self.miners, miner) else {
                         continue;
                     };
+                    self.has_clean_work |= delivery.clean_jobs;
                     link.deliver(delivery);
                     self.dirty.push_back(miner);
                 }

@@ -63,8 +63,12 @@ impl Driver {
         }
     }
 
-    /// Reads a batch of those that are in line.
+    /// Reads a batch of those that are in line; nobody while an upstream takes in too little of what they send, so that
+    /// the push goes on to them.
     pub(super) fn read_miners(&mut self) {
+        if self.is_pushed_back() {
+            return;
+        }
         for _ in 0..self.in_line.len().min(BATCH) {
             self.read_next_miner();
         }

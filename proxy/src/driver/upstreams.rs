@@ -231,6 +231,13 @@ impl Driver {
         }
     }
 
+    /// Tells whether so much waits for an upstream that no more shares are to come.
+    pub(super) fn is_pushed_back(&self) -> bool {
+        let link = |id: &UpstreamId| self.upstreams.get(id.0)?.link.as_ref();
+        let mut links = self.unwritten.iter().filter_map(link);
+        links.any(UpstreamLink::pushes_back)
+    }
+
     /// Gives up upstreams that have not taken in what was written for too long.
     pub(super) fn check_blocked_upstreams(&mut self, now: Instant) {
         for id in self.unwritten.clone() {

@@ -11,8 +11,11 @@ use sv2::tlv::UserIdentity;
 use super::Ended;
 use crate::downstream::{Received, receive, say_goodbye, write_some};
 
-/// Bytes that wait for the network: at 200 shares a second 20 s of a connection that stalls.
-const MOST_WAITING: usize = 512 * 1024;
+/// Bytes that wait for the network before miners have to: at 200 shares a second 20 s of a connection that stalls, in
+/// which the upstream is found to hang and left.
+const PUSH_BACK: usize = 512 * 1024;
+/// Bytes that wait for the network at the most: what a batch of lines that was read at once can lead to stays far below.
+const MOST_WAITING: usize = 4 * 1024 * 1024;
 /// Capacity kept while nothing waits: a batch of shares.
 const KEPT_CAPACITY: usize = 16 * 1024;
 
@@ -91,6 +94,11 @@ impl UpstreamLink {
     /// Tells whether anything waits to be written.
     pub(crate) fn has_outgoing(&self) -> bool {
         !self.outgoing.is_empty()
+    }
+
+    /// Tells whether so much waits that no more shares are to come.
+    pub(crate) fn pushes_back(&self) -> bool {
+        self.outgoing.len() > PUSH_BACK
     }
 
     /// Notes that the socket may have room.
@@ -221,7 +229,7 @@ mod tests {
             }
         }
         assert_eq!(link.send(&message(), None), Sent::NoRoom);
-        assert!(link.outgoing.len() < MOST_WAITING + 1_000);
+        assert!(link.pushes_back() && link.outgoing.len() < MOST_WAITING + 1_000);
         assert!(link.check(start + timeout / 2, timeout).is_ok());
         link.note_room();
         link.flush(start + timeout / 2).unwrap();
