@@ -34,6 +34,8 @@ pub(crate) use upstreams::places;
 
 /// Longest time for the last words when the process stops.
 const DRAIN: Duration = Duration::from_secs(3);
+/// How often each miner is read once more when the process stops: 16 kB of requests.
+const LAST_TURNS: usize = 8;
 /// How often blocked sockets are looked at.
 const BLOCKED_CHECK: Duration = Duration::from_secs(1);
 /// Bytes read at a time: a job of usual size in one piece.
@@ -416,9 +418,14 @@ impl Driver {
     fn stop(&mut self) {
         self.listeners.clear();
         // What is in the sockets now was submitted in good faith. An error ends the run soon enough.
-        let _ = self.look(Some(Duration::ZERO));
-        for _ in 0..self.in_line.len() {
-            self.read_next_miner();
+        let mut in_line = None;
+        while in_line.replace(self.in_line.len()) != Some(self.in_line.len()) {
+            let _ = self.look(Some(Duration::ZERO));
+        }
+        for _ in 0..LAST_TURNS {
+            for _ in 0..self.in_line.len() {
+                self.read_next_miner();
+            }
         }
         let now = Instant::now();
         self.translator.stop(now);

@@ -181,12 +181,7 @@ impl Rig {
     /// # Panics
     /// Where none comes.
     pub fn submit(&mut self, share: &Share) -> Answer {
-        let mut lines = Vec::new();
-        assert!(
-            self.session.submit(share, &mut lines),
-            "too many unanswered"
-        );
-        self.wire.send(&lines);
+        self.send(share);
         loop {
             match self.next_event() {
                 Event::Accepted => return Answer::Accepted,
@@ -194,6 +189,19 @@ impl Rig {
                 _ => {}
             }
         }
+    }
+
+    /// Hands in a share.
+    ///
+    /// # Panics
+    /// Where the proxy does not take it.
+    pub fn send(&mut self, share: &Share) {
+        let mut lines = Vec::new();
+        assert!(
+            self.session.submit(share, &mut lines),
+            "too many unanswered"
+        );
+        self.wire.send(&lines);
     }
 
     /// Finds a share and hands it in; it must be accepted.

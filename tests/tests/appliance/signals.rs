@@ -64,6 +64,33 @@ fn sigint_stops_cleanly() {
 }
 
 #[test]
+fn of_many_shares_on_their_way_at_a_stop_each_that_was_accepted_is_with_the_pool() {
+    let (pool, proxy) = pool_and_proxy(Pool::config());
+    let mut rigs: Vec<_> = (0..20)
+        .map(|_| Rig::start(proxy.address(), "rig"))
+        .collect();
+    let shares: Vec<Vec<_>> = rigs
+        .iter_mut()
+        .map(|rig| (0..10).map(|_| rig.find()).collect())
+        .collect();
+    for (rig, shares) in rigs.iter_mut().zip(&shares) {
+        shares.iter().for_each(|share| rig.send(share));
+    }
+    // All have arrived here, and hardly any is answered.
+    proxy.signal("TERM");
+    let mut accepted = 0;
+    for rig in &mut rigs {
+        while let Some(line) = rig.wire().line() {
+            let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+            accepted += u64::from(value["id"].is_u64() && value["result"] == true);
+        }
+    }
+    assert_eq!(accepted, 200);
+    assert_eq!(proxy.ended().code, Some(0));
+    assert_eq!(pool.stats_at_rest().shares_accepted, accepted);
+}
+
+#[test]
 fn a_signal_while_no_pool_is_to_be_had_stops_as_cleanly() {
     let pool = Pool::start(Pool::config());
     let config = ProxyConfig::new(&[pool.url()]);
