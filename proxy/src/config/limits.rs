@@ -53,7 +53,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            // Twice the farm that one small core is meant for; 20,000 x ~3 kB = 60 MB.
+            // Twice the farm that one small core is meant for; 20,000 x ~2 kB = 40 MB.
             max_miners: 20_000,
             // Each is a connection to the pool: what a pool takes from one address before it thinks of an attack.
             max_channels: 1_000,
