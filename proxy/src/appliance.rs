@@ -17,7 +17,7 @@ use translate::{DifficultyPolicy, ListenerConfig, ListenerId, Translator, Upstre
 use crate::config::{self, Config};
 use crate::dealer::Dealer;
 use crate::descriptors::{self, Places};
-use crate::driver::{self, Driver, Input, Records, Report};
+use crate::driver::{self, Driver, Input, Reconfiguration, Records, Report};
 use crate::http;
 use crate::journal::{Journal, Numbers};
 use crate::listener::Listener;
@@ -60,28 +60,64 @@ pub enum StartError {
     State(#[from] StateError),
 }
 
-/// A running appliance. Listeners that name the same upstreams in the same order share their shards: each a driver with a
-/// channel of its own.
+/// A running appliance.
 #[derive(Debug)]
 pub struct Appliance {
-    addresses: Vec<SocketAddr>,
-    shards: Vec<Shard>,
-    http: Option<http::Server>,
+    /// What it follows.
+    pub(crate) config: Config,
+    pub(crate) groups: Vec<Group>,
+    pub(crate) around: Around,
+    pub(crate) http: Option<http::Server>,
     /// Saves what is learnt of workers.
-    saving: Option<Saving>,
+    pub(crate) saving: Option<Saving>,
     /// Writes solved blocks until the drivers have ended.
     keeping: Option<JoinHandle<()>>,
 }
 
+/// What all drivers share.
 #[derive(Debug)]
-struct Shard {
-    inputs: Sender<Input>,
+pub(crate) struct Around {
+    blocks: Blocks,
+    pub(crate) places: Places,
+    numbers: Numbers,
+    /// What the service manager listens on for us.
+    pub(crate) held: Vec<SocketAddr>,
+}
+
+/// Listeners that name the same upstreams in the same order, and the shards that share their miners out.
+#[derive(Debug)]
+pub(crate) struct Group {
+    /// The first lets miners in.
+    pub(crate) shards: Vec<Shard>,
+    /// By [`ListenerId`].
+    pub(crate) ports: Vec<Port>,
+    /// What the miners mine at.
+    pub(crate) upstreams: Vec<config::Upstream>,
+}
+
+/// A driver, with a channel of its own at each upstream.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    pub(crate) inputs: Sender<Input>,
     /// Closed once its thread has ended.
     ended: Receiver<Infallible>,
 }
 
+/// A port for miners. It keeps its place when the config has it no longer, because its miners stay.
+#[derive(Debug)]
+pub(crate) struct Port {
+    /// As the config has it, or had it last.
+    pub(crate) listener: config::Listener,
+    /// Where it listens, with its real port.
+    pub(crate) address: SocketAddr,
+    pub(crate) is_open: bool,
+}
+
+/// A socket that listens, with its real address.
+pub(crate) type Listening = (SocketAddr, TcpListener);
+
 impl Appliance {
-    /// Listens, dials, and works from now on in tasks of the runtime.
+    /// Listens, dials, and works from now on in threads of its own.
     ///
     /// # Errors
     /// Where an address cannot be listened on; nothing runs then.
@@ -107,19 +143,15 @@ impl Appliance {
     }
 
     fn start_with(config: &Config, mut held: Sockets, first_slot: u32) -> Result<Self, StartError> {
-        let mut sockets = Vec::new();
+        let addresses = held.addresses().collect();
+        let mut ports = Vec::new();
         for listener in &config.listeners {
-            let address = listener.address;
-            let error = |error| StartError::Listen { address, error };
-            let socket = held.listen(address).map_err(error)?;
-            let address = socket.local_addr().map_err(error)?;
-            log::info!("listening for miners on {address}");
-            sockets.push((address, socket, listener));
+            let socket = listen(&mut held, listener.address)?;
+            log::info!("listening for miners on {}", socket.0);
+            ports.push((listener.clone(), socket));
         }
-        let for_http = config.http.address.map(|address| {
-            let error = |error| StartError::Listen { address, error };
-            held.listen(address).and_then(Async::new).map_err(error)
-        });
+        let for_http = config.http.address;
+        let for_http = for_http.map(|address| listen(&mut held, address));
         let for_http = for_http.transpose()?;
         held.all_taken()?;
         let directory = config.state.directory.as_deref();
@@ -130,73 +162,57 @@ impl Appliance {
             sessions: Sessions::load(directory),
         });
         let (blocks, keeping) = directory.map(Blocks::in_files).unzip();
-        let blocks = blocks.unwrap_or_default();
-        let places = descriptors::places(config);
-        let addresses = sockets.iter().map(|(address, ..)| *address).collect();
-        let mut shards = Vec::new();
-        let mut shown = Vec::new();
-        let numbers = Numbers::new(SystemTime::now());
-        while let Some((_, _, first)) = sockets.first() {
-            let upstreams = &first.upstreams;
-            let (ours, rest): (Vec<_>, Vec<_>) = sockets
+        let around = Around {
+            blocks: blocks.unwrap_or_default(),
+            places: descriptors::places(config),
+            numbers: Numbers::new(SystemTime::now()),
+            held: addresses,
+        };
+        let mut groups: Vec<Group> = Vec::new();
+        while let Some((first, _)) = ports.first() {
+            let upstreams = first.upstreams.clone();
+            let (ours, rest): (Vec<_>, Vec<_>) = ports
                 .into_iter()
-                .partition(|(_, _, listener)| listener.upstreams == *upstreams);
-            sockets = rest;
-            let listens: Arc<[_]> = ours.iter().map(|(address, ..)| *address).collect();
-            let listeners = ours
-                .into_iter()
-                .map(|(_, socket, listener)| (socket, listener));
-            let (sockets, listeners): (Vec<_>, Vec<_>) = listeners.unzip();
-            let ways = || driver::inputs();
-            let ways: Vec<_> = std::iter::repeat_with(ways)
-                .take(config.translation.shards)
-                .collect();
-            let most = config.limits.max_miners.div_ceil(ways.len());
-            let dealt = ways.iter().map(|(inputs, _)| inputs.clone());
-            let mut door = (sockets, Dealer::new(dealt, most));
-            for (number, inputs) in ways.into_iter().enumerate() {
-                let mut brain = brain_config(config, upstreams, &listeners)?;
-                brain.first_slot = shard_slot(number, first_slot);
-                brain.max_miners = most;
+                .partition(|(listener, _)| listener.upstreams == upstreams);
+            ports = rest;
+            let listeners: Vec<_> = ours.iter().map(|(listener, _)| listener).collect();
+            let mut brains = brain_configs(config, &upstreams, &listeners)?;
+            let before: usize = groups.iter().map(|group| group.shards.len()).sum();
+            for (number, brain) in brains.iter_mut().enumerate() {
+                brain.first_slot = brain.first_slot.wrapping_add(first_slot);
                 if let Some(Files { workers, sessions }) = &files {
                     brain.worker_difficulties = workers.known().clone();
-                    brain.sessions = sessions.of_driver(shards.len());
+                    brain.sessions = sessions.of_driver(before + number);
                 }
-                let journal = Journal::new(numbers.clone());
-                let surroundings = (&blocks, &places, journal);
-                // The first lets miners in.
-                let door = std::mem::take(&mut door);
-                let shard = Shard::start(config, upstreams, brain, door, inputs, surroundings)?;
-                shown.push(http::Source {
-                    listeners: Arc::clone(&listens),
-                    inputs: shard.inputs.clone(),
-                });
-                shards.push(shard);
             }
+            groups.push(Group::start((config, &upstreams), brains, ours, &around)?);
         }
-        let http = for_http.map(|socket| {
-            let server = http::Server::start(socket, &config.http, &config.limits, shown);
-            server.map_err(StartError::Http)
-        });
+        let sources = groups.iter().flat_map(Group::sources).collect();
+        let http = for_http.map(|(_, socket)| start_http(config, socket, sources));
         let http = http.transpose()?;
         if let Some(http) = &http {
             log::info!("serving http on {}", http.address());
         }
-        let drivers = shards.iter().map(|shard| shard.inputs.clone());
-        let saving = files.map(|files| Saving::start(files, drivers.collect()));
-        Ok(Self {
-            addresses,
-            shards,
+        let mut appliance = Self {
+            config: config.clone(),
+            groups,
+            around,
             http,
-            saving,
+            saving: None,
             keeping,
-        })
+        };
+        let drivers = appliance.drivers();
+        appliance.saving = files.map(|files| Saving::start(files, drivers));
+        Ok(appliance)
     }
 
-    /// Gives the addresses that are listened on, in the order of the config; with their real ports.
+    /// Gives the addresses that are listened on, with their real ports: in the order of the config, but that those with
+    /// the same upstreams are together.
     #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let ports = self.groups.iter().flat_map(|group| &group.ports);
+        let open = ports.filter(|port| port.is_open);
+        open.map(|port| port.address).collect()
     }
 
     /// Gives the address that HTTP is served on, with its real port; `None` where it is off.
@@ -205,15 +221,25 @@ impl Appliance {
         self.http.as_ref().map(http::Server::address)
     }
 
+    /// Gives the config that it follows.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn shards(&self) -> impl Iterator<Item = &Shard> {
+        self.groups.iter().flat_map(|group| &group.shards)
+    }
+
     /// Gives a way to ask each driver.
     pub(crate) fn drivers(&self) -> Vec<Sender<Input>> {
-        self.shards.iter().map(|it| it.inputs.clone()).collect()
+        self.shards().map(|it| it.inputs.clone()).collect()
     }
 
     /// Asks each driver how things are.
     pub async fn reports(&self) -> Vec<Report> {
         let mut reports = Vec::new();
-        for shard in &self.shards {
+        for shard in self.shards() {
             let (asker, answer) = async_channel::bounded(1);
             let asked = shard.inputs.send(Input::Report(asker)).await;
             if asked.is_ok()
@@ -228,7 +254,7 @@ impl Appliance {
     /// Waits until a driver has ended that nobody told to stop. Its miners are gone, so the process should end too and be
     /// started again.
     pub async fn failed(&self) {
-        let ended = self.shards.iter().map(|shard| Box::pin(shard.ended.recv()));
+        let ended = self.shards().map(|shard| Box::pin(shard.ended.recv()));
         let mut ended: Vec<_> = ended.collect();
         let any = move |context: &mut Context<'_>| {
             let over = ended
@@ -246,11 +272,13 @@ impl Appliance {
             saving.stop().await;
         }
         // All are told first, so that the slowest one's last words are all that is waited for.
-        for shard in &self.shards {
+        for shard in self.groups.iter().flat_map(|group| &group.shards) {
             // Fails only where the driver has ended.
             let _ = shard.inputs.send(Input::Stop).await;
         }
-        for shard in self.shards {
+        // What keeps blocks ends with the last of those who may have some.
+        drop(self.around);
+        for shard in self.groups.into_iter().flat_map(|group| group.shards) {
             let _ = shard.ended.recv().await;
         }
         if let Some(keeping) = self.keeping
@@ -262,32 +290,74 @@ impl Appliance {
     }
 }
 
-impl Shard {
-    fn start(
-        config: &Config,
-        upstreams: &[usize],
-        brain: translate::Config,
-        (sockets, dealer): (Vec<TcpListener>, Dealer),
-        inputs: (Sender<Input>, Receiver<Input>),
-        (blocks, places, journal): (&Blocks, &Places, Journal),
+impl Group {
+    /// Starts the drivers for these ports, with upstreams by their positions and a brain for each.
+    pub(crate) fn start(
+        (config, upstreams): (&Config, &[usize]),
+        brains: Vec<translate::Config>,
+        ports: Vec<(config::Listener, Listening)>,
+        around: &Around,
     ) -> Result<Self, StartError> {
-        let own = inputs.0.clone();
-        let listeners = sockets.into_iter().enumerate();
-        let listeners = listeners
-            .map(|(place, socket)| Listener::new(ListenerId(place), socket, places.clone()));
-        let records = Records {
-            blocks: blocks.clone(),
-            journal,
+        let ways = || driver::inputs();
+        let ways: Vec<_> = std::iter::repeat_with(ways).take(brains.len()).collect();
+        let dealt = ways.iter().map(|(inputs, _)| inputs.clone());
+        let dealer = Dealer::new(dealt, most(config));
+        let mut group = Self {
+            shards: Vec::new(),
+            ports: Vec::new(),
+            upstreams: chosen(config, upstreams).cloned().collect(),
         };
-        let driver = Driver::new(
-            Translator::new(Instant::now(), brain),
-            (listeners.collect(), dealer),
-            driver::places(chosen(config, upstreams), &config.limits),
-            config.limits.clone(),
-            records,
-            inputs,
-        );
-        let driver = driver.map_err(StartError::Driver)?;
+        let mut listeners = Vec::new();
+        for (place, (listener, (address, socket))) in ports.into_iter().enumerate() {
+            let places = around.places.clone();
+            listeners.push(Listener::new(ListenerId(place), socket, places));
+            group.ports.push(Port {
+                listener,
+                address,
+                is_open: true,
+            });
+        }
+        // The first lets miners in.
+        let mut door = (listeners, dealer);
+        for (brain, inputs) in brains.into_iter().zip(ways) {
+            let own = inputs.0.clone();
+            let driver = Driver::new(
+                Translator::new(Instant::now(), brain),
+                std::mem::take(&mut door),
+                driver::places(chosen(config, upstreams), &config.limits),
+                config.limits.clone(),
+                Records {
+                    blocks: around.blocks.clone(),
+                    journal: Journal::new(around.numbers.clone()),
+                },
+                inputs,
+            );
+            let driver = driver.map_err(StartError::Driver)?;
+            group.shards.push(Shard::start(driver, own)?);
+        }
+        Ok(group)
+    }
+
+    /// Gives what HTTP is to show of it.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = http::Source> {
+        let listeners: Arc<[_]> = self.ports.iter().map(|port| port.address).collect();
+        self.shards.iter().map(move |shard| http::Source {
+            listeners: Arc::clone(&listeners),
+            inputs: shard.inputs.clone(),
+        })
+    }
+
+    /// Has its miners let go, and its drivers end.
+    pub(crate) async fn let_go(self) {
+        for shard in self.shards {
+            // Fails only where the driver has ended.
+            let _ = shard.inputs.send(Input::LetGo).await;
+        }
+    }
+}
+
+impl Shard {
+    fn start(driver: Driver, inputs: Sender<Input>) -> Result<Self, StartError> {
         let (running, ended) = async_channel::bounded(1);
         let run = move || {
             if let Err(error) = driver.run() {
@@ -298,8 +368,49 @@ impl Shard {
         };
         let thread = thread::Builder::new().name("driver".into());
         thread.spawn(run).map_err(StartError::Driver)?;
-        Ok(Self { inputs: own, ended })
+        Ok(Self { inputs, ended })
     }
+
+    /// Has it follow another config, and waits until it does.
+    pub(crate) async fn follow(&self, other: Reconfiguration) {
+        let (done, followed) = async_channel::bounded(1);
+        let other = Input::Reconfigure(Box::new(other), done);
+        // Both fail only where the driver has ended.
+        let _ = self.inputs.send(other).await;
+        let _ = followed.recv().await;
+    }
+}
+
+/// Listens on an address, on a socket that is held for it where there is one.
+pub(crate) fn listen(held: &mut Sockets, address: SocketAddr) -> Result<Listening, StartError> {
+    let error = |error| StartError::Listen { address, error };
+    let socket = held.listen(address).map_err(error)?;
+    let address = socket.local_addr().map_err(error)?;
+    Ok((address, socket))
+}
+
+/// Serves HTTP on a socket that listens.
+pub(crate) fn start_http(
+    config: &Config,
+    socket: TcpListener,
+    sources: Vec<http::Source>,
+) -> Result<http::Server, StartError> {
+    let socket = Async::new(socket).map_err(StartError::Http)?;
+    http::Server::start(socket, http_settings(config, sources)).map_err(StartError::Http)
+}
+
+/// Gives what the HTTP server is to follow.
+pub(crate) fn http_settings(config: &Config, sources: Vec<http::Source>) -> http::Settings {
+    http::Settings {
+        http: config.http.clone(),
+        limits: config.limits.clone(),
+        sources,
+    }
+}
+
+/// Gives how many miners a shard may have.
+fn most(config: &Config) -> usize {
+    config.limits.max_miners.div_ceil(config.translation.shards)
 }
 
 /// Bits of a slot behind those that tell the shard.
@@ -307,13 +418,12 @@ const SHARD_BITS: u32 = 28;
 
 /// Gives the first slot of a shard, so that miners of different shards differ in `extranonce1`. They would not have to: no
 /// two shards share a channel.
-fn shard_slot(number: usize, first_slot: u32) -> u32 {
-    let number = u32::try_from(number).unwrap_or_default();
-    first_slot.wrapping_add(number << SHARD_BITS)
+fn shard_slot(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or_default() << SHARD_BITS
 }
 
 /// Finds upstreams by their positions.
-fn chosen<'c>(
+pub(crate) fn chosen<'c>(
     config: &'c Config,
     positions: &[usize],
 ) -> impl Iterator<Item = &'c config::Upstream> {
@@ -322,8 +432,26 @@ fn chosen<'c>(
         .filter_map(|position| config.upstreams.get(*position))
 }
 
-/// Gives the brain what it needs of the config: upstreams by their positions, and listeners, whose
+/// Gives the brain of each shard what it needs of the config: upstreams by their positions, and listeners, whose
 /// [`ListenerId`] is their place among these.
+pub(crate) fn brain_configs(
+    config: &Config,
+    upstreams: &[usize],
+    listeners: &[&config::Listener],
+) -> Result<Vec<translate::Config>, StartError> {
+    let brain = |number| {
+        let mut brain = brain_config(config, upstreams, listeners)?;
+        brain.first_slot = shard_slot(number);
+        brain.max_miners = most(config);
+        Ok(brain)
+    };
+    (0..config.translation.shards).map(brain).collect()
+}
+
+/// As [`brain_configs`], where there is one.
+///
+/// # Errors
+/// Where the system gives no randomness.
 pub(crate) fn brain_config(
     config: &Config,
     upstreams: &[usize],

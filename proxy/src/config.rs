@@ -4,6 +4,7 @@
 //! its keys and holds their defaults, and `report` collects what is wrong. A value is never read half: there is a
 //! [`Config`] only where nothing is wrong. The keys are explained in `config.example.toml`.
 
+mod change;
 mod difficulty;
 mod document;
 mod duration;
@@ -25,6 +26,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+pub use self::change::Change;
+pub(crate) use self::change::{Differences, Refused, Source};
 pub use self::difficulty::Difficulty;
 pub use self::duration::{DurationError, format_duration, parse_duration};
 pub use self::http::{Http, Token};
@@ -87,8 +90,20 @@ impl Config {
         Self::load_where(path, StateError::is_of_config)
     }
 
+    /// As [`load_to_run`](Self::load_to_run), with the text, so that more can be said of it.
+    pub(crate) fn load_with_source(path: &Path) -> Result<(Self, Source), ConfigError> {
+        Self::load_all(path, StateError::is_of_config)
+    }
+
     /// Reads a config file; `counts` tells which faults of the state directory make it a wrong one.
     fn load_where(path: &Path, counts: fn(&StateError) -> bool) -> Result<Self, ConfigError> {
+        Self::load_all(path, counts).map(|(config, _)| config)
+    }
+
+    fn load_all(
+        path: &Path,
+        counts: fn(&StateError) -> bool,
+    ) -> Result<(Self, Source), ConfigError> {
         let file = path.display().to_string();
         let mut bytes = Vec::new();
         let read =
@@ -102,7 +117,12 @@ impl Config {
                 })
             }
             Ok(_) => match String::from_utf8(bytes) {
-                Ok(text) => Self::parse(&file, &text)?.with_usable_state(file, &text, counts),
+                Ok(text) => {
+                    let config = Self::parse(&file, &text)?;
+                    let source = Source { file, text };
+                    config.check_state(&source, counts)?;
+                    Ok((config, source))
+                }
                 Err(error) => Err(not_utf8(file, &error)),
             },
         }
@@ -145,24 +165,20 @@ impl Config {
     }
 
     /// Tries whether files can be written in the state directory.
-    fn with_usable_state(
-        self,
-        file: String,
-        text: &str,
+    fn check_state(
+        &self,
+        source: &Source,
         counts: fn(&StateError) -> bool,
-    ) -> Result<Self, ConfigError> {
+    ) -> Result<(), ConfigError> {
         let directory = self.state.directory.as_deref();
         let tried = directory.map_or(Ok(()), StateDirectory::try_out);
-        let Err(error) = tried.or_else(|error| if counts(&error) { Err(error) } else { Ok(()) })
-        else {
-            return Ok(self);
-        };
-        let mut report = Report::default();
-        let mut document = Document::parse(text, &mut report);
-        let mut section = document.section("state", &mut report);
-        section.mismatch("directory", error.to_string());
-        let problems = report.into_problems(text);
-        Err(ConfigError::Wrong { file, problems })
+        match tried {
+            Err(error) if counts(&error) => {
+                let refused = Refused::only("state", "directory", &error.to_string());
+                Err(source.refuse(&[refused]))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn read(text: &str, report: &mut Report) -> Option<Self> {

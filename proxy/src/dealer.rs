@@ -79,6 +79,11 @@ impl Dealer {
         }
     }
 
+    /// Gives no shard more than `most` from now on, while others have room.
+    pub(crate) fn change_most(&mut self, most: usize) {
+        self.most = most;
+    }
+
     /// Hands a connection to its shard; gives back what is the dealer's own.
     pub(crate) fn deal(
         &self,

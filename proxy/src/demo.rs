@@ -17,6 +17,7 @@ use translate::UserTemplate;
 use crate::appliance::Appliance;
 use crate::arguments::Demo;
 use crate::config::{self, Config, Listener, Log, Upstream};
+use crate::runtime::Signal;
 use crate::{logging, runtime};
 use report::Summary;
 
@@ -74,7 +75,7 @@ struct Running {
 }
 
 impl Running {
-    async fn run(arguments: &Demo, stop: &Receiver<&'static str>) -> Result<Summary, ExitCode> {
+    async fn run(arguments: &Demo, stop: &Receiver<Signal>) -> Result<Summary, ExitCode> {
         let running = Self::start(arguments.miners).await?;
         let end = arguments
             .duration

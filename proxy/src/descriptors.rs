@@ -22,6 +22,11 @@ pub(crate) type Places = Arc<Semaphore>;
 /// Raises the limit as far as it goes, and gives a place for each miner that may connect at once. Warns where the
 /// config lets more of them in.
 pub(crate) fn places(config: &Config) -> Places {
+    Arc::new(Semaphore::new(count(config)))
+}
+
+/// Gives how many miners may connect at once; warns where the config lets more of them in.
+pub(crate) fn count(config: &Config) -> usize {
     let places = raised().map_or(UNLIMITED, |limit| {
         limit.saturating_sub(held_back(limit, config))
     });
@@ -32,7 +37,7 @@ pub(crate) fn places(config: &Config) -> Places {
              LimitNOFILE of the service (or `ulimit -Hn`), or lower max_miners"
         );
     }
-    Arc::new(Semaphore::new(places))
+    places
 }
 
 /// Raises the soft limit to the hard one; gives what it is then, `None` where there is none.

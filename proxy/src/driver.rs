@@ -4,6 +4,7 @@
 //! pushes back on whoever floods. In each round upstreams go first.
 
 mod miners;
+mod reconfiguring;
 mod showing;
 mod upstreams;
 
@@ -14,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
 use translate::{
-    KeptSession, ListenerId, MinerId, MinerStatistics, Output, Statistics, Translator, UpstreamId,
+    Event, KeptSession, ListenerId, MinerId, MinerStatistics, Output, Statistics, Translator,
+    UpstreamId,
 };
 
 use crate::config::Limits;
@@ -29,6 +31,7 @@ use crate::state::blocks::Blocks;
 use crate::state::workers::Difficulties;
 use crate::upstream::{Attempt, Place, UpstreamLink};
 
+pub(crate) use reconfiguring::{Doors, Reconfiguration};
 use upstreams::Upstream;
 pub(crate) use upstreams::places;
 
@@ -70,6 +73,12 @@ pub(crate) enum Input {
     Snapshot(Sender<Arc<Snapshot>>),
     /// Somebody wants to see every miner.
     Census(Sender<Arc<Census>>),
+    /// Another config is to be followed; who asked is told when it is.
+    Reconfigure(Box<Reconfiguration>, Sender<()>),
+    /// Something happened beside the translator that is to be remembered.
+    Note(Event),
+    /// The miners are to be let go, because their ports are closed for good; the driver ends.
+    LetGo,
     /// The process is to stop.
     Stop,
 }
@@ -142,7 +151,7 @@ pub(crate) fn inputs() -> (Sender<Input>, Receiver<Input>) {
 }
 
 impl Driver {
-    /// Makes one that lets miners in at listeners (by their order), deals them out, and dials `places`.
+    /// Makes one that lets miners in at listeners, deals them out, and dials `places`.
     ///
     /// # Errors
     /// Where the system has no file descriptor left for it.
@@ -155,8 +164,8 @@ impl Driver {
         (inputs, told): (Sender<Input>, Receiver<Input>),
     ) -> io::Result<Self> {
         let poller = Poller::new()?;
-        for (place, listener) in listeners.iter().enumerate() {
-            poller.add(listener.socket(), Source::Listener(place))?;
+        for listener in &listeners {
+            poller.add(listener.socket(), Source::Listener(listener.id.0))?;
         }
         Ok(Self {
             translator,
@@ -270,8 +279,10 @@ impl Driver {
         for event in self.poller.wait(wait)? {
             match event.source {
                 Source::Bell => {}
-                Source::Listener(place) => {
-                    if let Some(listener) = self.listeners.get_mut(place) {
+                Source::Listener(id) => {
+                    // One that is closed may have rung before.
+                    let listener = self.listeners.iter_mut().find(|it| it.id.0 == id);
+                    if let Some(listener) = listener {
                         listener.note_waiting();
                     }
                 }
@@ -338,7 +349,10 @@ impl Driver {
                 let census = self.census.get_or_insert_with(CensusTaking::new);
                 census.answer(asker);
             }
-            Input::Stop => self.stop(),
+            Input::Reconfigure(other, done) => self.reconfigure(now, *other, &done),
+            Input::Note(event) => self.records.journal.note(event),
+            Input::LetGo => self.stop(Translator::let_go),
+            Input::Stop => self.stop(Translator::stop),
         }
         self.collect_outputs();
     }
@@ -415,7 +429,7 @@ impl Driver {
     }
 
     /// Answers what has arrived, closes ports and channels, then ends.
-    fn stop(&mut self) {
+    fn stop(&mut self, end: fn(&mut Translator, Instant)) {
         self.listeners.clear();
         // What is in the sockets now was submitted in good faith. An error ends the run soon enough.
         let mut in_line = None;
@@ -428,7 +442,7 @@ impl Driver {
             }
         }
         let now = Instant::now();
-        self.translator.stop(now);
+        end(&mut self.translator, now);
         self.stopping = Some(now + DRAIN);
     }
 }

@@ -27,7 +27,7 @@ mod time;
 mod upstreams;
 mod workers;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
@@ -53,43 +53,52 @@ const BUFFER: usize = 16_384;
 /// Pause after a failed accept, which usually means that no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// What a reload may change of a server.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) http: Http,
+    pub(crate) limits: Limits,
+    pub(crate) sources: Vec<Source>,
+}
+
 /// The running server. Dropping it ends it.
 #[derive(Debug)]
 pub(crate) struct Server {
     address: SocketAddr,
-    stop: Sender<()>,
+    /// Takes other settings; its end ends the server.
+    settings: Sender<Settings>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
 impl Server {
     /// Serves on a socket that listens.
-    pub(crate) fn start(
-        listener: Async<TcpListener>,
-        http: &Http,
-        limits: &Limits,
-        sources: Vec<Source>,
-    ) -> io::Result<Self> {
+    pub(crate) fn start(listener: Async<TcpListener>, first: Settings) -> io::Result<Self> {
         let address = listener.get_ref().local_addr()?;
-        let (stop, stopped) = async_channel::bounded(1);
-        let (http, limits) = (http.clone(), limits.clone());
+        let (settings, changes) = async_channel::bounded(1);
         let serve = move || {
-            let door = Door {
-                routes: Rc::new(Routes::new(&http, sources)),
+            let door = Rc::new(Door {
+                routes: RefCell::new(Rc::new(Routes::new(&first.http, first.sources))),
                 open: Rc::default(),
-                most: limits.http_connections,
-                timeout: limits.http_timeout,
-            };
+                most: Cell::new(first.limits.http_connections),
+                timeout: Cell::new(first.limits.http_timeout),
+            });
             let executor = LocalExecutor::new();
-            let ended = future::or(door.accept(&listener, &executor), wait(&stopped));
+            let ended = future::or(door.accept(&listener, &executor), door.follow(&changes));
             // Not the runtime's: this thread must not wait for all sockets' news in place of the drivers' thread.
             future::block_on(executor.run(ended));
         };
         let thread = thread::Builder::new().name("http".into()).spawn(serve)?;
         Ok(Self {
             address,
-            stop,
+            settings,
             thread: Some(thread),
         })
+    }
+
+    /// Serves by other settings from the next request on; connections stay.
+    pub(crate) async fn change(&self, settings: Settings) {
+        // Fails only where the thread has ended.
+        let _ = self.settings.send(settings).await;
     }
 
     /// Gives the address that it serves on, with its real port.
@@ -100,7 +109,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.stop.close();
+        self.settings.close();
         if let Some(thread) = self.thread.take() {
             // One that panicked has said so.
             let _ = thread.join();
@@ -108,35 +117,48 @@ impl Drop for Server {
     }
 }
 
-/// Waits until nobody holds the other end.
-async fn wait(stopped: &Receiver<()>) {
-    let _ = stopped.recv().await;
-}
-
 /// Lets connections in.
 struct Door {
-    routes: Rc<Routes>,
+    routes: RefCell<Rc<Routes>>,
     /// Connections that are open.
     open: Rc<Cell<usize>>,
-    most: usize,
-    timeout: Duration,
+    most: Cell<usize>,
+    timeout: Cell<Duration>,
 }
 
 impl Door {
-    async fn accept(&self, listener: &Async<TcpListener>, executor: &LocalExecutor<'_>) {
+    /// Changes what is served until nobody holds the other end.
+    async fn follow(&self, changes: &Receiver<Settings>) {
+        while let Ok(settings) = changes.recv().await {
+            let routes = self.routes();
+            let routes = routes.changed(&settings.http, settings.sources);
+            self.routes.replace(Rc::new(routes));
+            self.most.set(settings.limits.http_connections);
+            self.timeout.set(settings.limits.http_timeout);
+        }
+    }
+
+    fn routes(&self) -> Rc<Routes> {
+        Rc::clone(&self.routes.borrow())
+    }
+
+    async fn accept(self: &Rc<Self>, listener: &Async<TcpListener>, executor: &LocalExecutor<'_>) {
         loop {
             match listener.accept().await {
-                Ok((stream, _)) if self.open.get() < self.most => {
+                Ok((stream, _)) if self.open.get() < self.most.get() => {
                     let place = Place::take(&self.open);
-                    let (routes, timeout) = (Rc::clone(&self.routes), self.timeout);
+                    let door = Rc::clone(self);
                     let served = async move {
-                        serve(stream, &routes, timeout).await;
+                        serve(stream, &door).await;
                         drop(place);
                     };
                     executor.spawn(served).detach();
                 }
                 // Closed at once: who is in keeps being served.
-                Ok(_) => log::debug!("http: a connection was refused, {} are open", self.most),
+                Ok(_) => log::debug!(
+                    "http: a connection was refused, {} are open",
+                    self.most.get()
+                ),
                 Err(error) => {
                     log::debug!("http: cannot accept: {error}");
                     runtime::sleep(ACCEPT_PAUSE).await;
@@ -163,11 +185,11 @@ impl Drop for Place {
 }
 
 /// Serves one connection until it ends, or until its client takes too long for a request or an answer.
-async fn serve(stream: Async<TcpStream>, routes: &Rc<Routes>, timeout: Duration) {
+async fn serve(stream: Async<TcpStream>, door: &Door) {
     let requests = Cell::new(0_u64);
     let service = service_fn(|request| {
         requests.set(requests.get() + 1);
-        let routes = Rc::clone(routes);
+        let routes = door.routes();
         async move { routes.answer(request).await }
     });
     let connection = http1::Builder::new()
@@ -182,7 +204,7 @@ async fn serve(stream: Async<TcpStream>, routes: &Rc<Routes>, timeout: Duration)
     let idle = async {
         loop {
             let before = requests.get();
-            runtime::sleep(timeout).await;
+            runtime::sleep(door.timeout.get()).await;
             if requests.get() == before {
                 return;
             }

@@ -21,6 +21,7 @@ mod logging;
 mod notify;
 mod pace;
 mod poller;
+pub mod reload;
 pub mod run;
 pub mod runtime;
 mod snapshot;

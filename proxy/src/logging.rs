@@ -6,28 +6,28 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use env_logger::{Builder, Env};
-use log::Level;
+use log::{Level, LevelFilter};
 use translate::{Event, Severity};
 
 use crate::config::{Log, Timestamps};
 
+/// Whether lines begin with the time; the logger is the process's, so this is too.
+static TIMESTAMPS: AtomicBool = AtomicBool::new(true);
+
 /// Starts logging to standard error.
 pub(crate) fn start(config: &Log) {
-    let default = config.level.as_str().to_ascii_lowercase();
-    let to_journal = is_journal(std::env::var("JOURNAL_STREAM").ok().as_deref());
-    let timestamps = match config.timestamps {
-        Timestamps::Auto => !to_journal,
-        Timestamps::On => true,
-        Timestamps::Off => false,
-    };
-    let mut builder = Builder::from_env(Env::default().default_filter_or(default));
+    let to_journal = goes_to_journal();
+    // Everything passes the logger; what is too little is kept from it by the level that `change` sets.
+    let everything = LevelFilter::Trace.as_str();
+    let mut builder = Builder::from_env(Env::default().default_filter_or(everything));
     builder.format(move |out, record| {
         if to_journal {
             write!(out, "<{}>", priority(record.level()))?;
         }
-        if timestamps {
+        if TIMESTAMPS.load(Ordering::Relaxed) {
             write!(out, "{} ", out.timestamp_millis())?;
         }
         let words = on_one_line(record.args().to_string());
@@ -35,6 +35,24 @@ pub(crate) fn start(config: &Log) {
     });
     // A second start in one process (tests) keeps the first logger.
     let _ = builder.try_init();
+    change(config);
+}
+
+/// Logs as this config says from now on. Where `RUST_LOG` says how much is logged, that stays.
+pub(crate) fn change(config: &Log) {
+    let timestamps = match config.timestamps {
+        Timestamps::Auto => !goes_to_journal(),
+        Timestamps::On => true,
+        Timestamps::Off => false,
+    };
+    TIMESTAMPS.store(timestamps, Ordering::Relaxed);
+    if std::env::var_os("RUST_LOG").is_none() {
+        log::set_max_level(config.level);
+    }
+}
+
+fn goes_to_journal() -> bool {
+    is_journal(std::env::var("JOURNAL_STREAM").ok().as_deref())
 }
 
 /// Tells whether standard error is the journal's: its device and inode are those that systemd names.

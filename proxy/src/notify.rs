@@ -95,10 +95,6 @@ impl Notify {
         self.send("WATCHDOG=1\n");
     }
 
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the config is not read anew yet")
-    )]
     /// Tells that the config is read anew; [`ready`](Self::ready) has to follow.
     pub(crate) fn reloading(&self) {
         let now = clock_gettime(ClockId::Monotonic);

@@ -29,7 +29,7 @@ const PLACE_BITS: u32 = 62;
 pub(crate) enum Source {
     /// Somebody rang the bell.
     Bell,
-    /// A listener, by its place.
+    /// A listener, by its number in the brain's config.
     Listener(usize),
     /// An upstream, by its place.
     Upstream(usize),

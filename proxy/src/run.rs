@@ -10,6 +10,7 @@ use futures_lite::future;
 use crate::appliance::{Appliance, StartError};
 use crate::arguments::BAD_USAGE;
 use crate::notify::Notify;
+use crate::runtime::Signal;
 use crate::sockets::Sockets;
 use crate::watch::Watch;
 use crate::{check, logging, runtime};
@@ -24,22 +25,42 @@ pub fn run(path: &Path) -> Result<(), ExitCode> {
     let sockets =
         Sockets::of_environment().map_err(|error| cannot_start(&StartError::Sockets(error)))?;
     runtime::use_one_thread();
-    let signals = runtime::stop_signals().map_err(|error| failed(&error))?;
+    let signals = runtime::signals().map_err(|error| failed(&error))?;
+    let path = path.to_owned();
     let notify = notify();
     let ended = runtime::run(async move {
-        let appliance =
+        let mut appliance =
             Appliance::start_on(&config, sockets).map_err(|error| cannot_start(&error))?;
         if let Some(notify) = &notify {
             // Whether a pool gives work is no matter of ours: miners are served, and wait here if they must.
             notify.ready();
         }
-        let watch = Watch::start(appliance.drivers(), notify.clone(), config.log.summary);
-        let signal = async { signals.recv().await.ok() };
-        let failed = async {
-            appliance.failed().await;
-            None
+        let mut watch = watch_over(&appliance, notify.as_ref());
+        let signal = loop {
+            let failed = async {
+                appliance.failed().await;
+                None
+            };
+            let signal = async { signals.recv().await.ok() };
+            match future::or(signal, failed).await {
+                Some(Signal::Stop(signal)) => break Some(signal),
+                Some(Signal::Reload) => {
+                    if let Some(notify) = &notify {
+                        notify.reloading();
+                    }
+                    // A driver may end by it, and is not to be missed.
+                    if let Some(watch) = watch.take() {
+                        watch.stop().await;
+                    }
+                    appliance.reload(&path).await;
+                    watch = watch_over(&appliance, notify.as_ref());
+                    if let Some(notify) = &notify {
+                        notify.ready();
+                    }
+                }
+                None => break None,
+            }
         };
-        let signal = future::or(signal, failed).await;
         let reason = match signal {
             Some(signal) => format!("stopping on {signal}"),
             None => "a driver has ended by itself; stopping, to be started again".to_owned(),
@@ -79,6 +100,12 @@ pub fn run(path: &Path) -> Result<(), ExitCode> {
         signal.map(|_| ()).ok_or(ExitCode::FAILURE)
     });
     ended.unwrap_or(Err(ExitCode::FAILURE))
+}
+
+/// Watches the drivers as they are now.
+fn watch_over(appliance: &Appliance, notify: Option<&Arc<Notify>>) -> Option<Watch> {
+    let summary = appliance.config().log.summary;
+    Watch::start(appliance.drivers(), notify.cloned(), summary)
 }
 
 /// Finds the service manager, where one wants to be told. Without it the appliance does as well.

@@ -1,4 +1,4 @@
-//! The runtime that tasks run on, and the signals that end the process.
+//! The runtime that tasks run on, and the signals by which an operator asks for something.
 //!
 //! One executor thread does all of a shard's I/O: waking another thread costs more than the work itself.
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_channel::Receiver;
 use async_global_executor::GlobalExecutorConfig;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 pub(crate) use async_std::task::{JoinHandle, sleep, spawn};
@@ -47,21 +47,42 @@ pub(crate) async fn within<T>(duration: Duration, future: impl Future<Output = T
     async_std::future::timeout(duration, future).await.ok()
 }
 
-/// Gives the signals that ask the process to stop: the name of each as it comes.
+/// What is asked for by a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// The config file is to be read anew (SIGHUP).
+    Reload,
+    /// The process is to stop; by the signal of this name.
+    Stop(&'static str),
+}
+
+/// Gives the signals that ask for something, as they come.
 ///
 /// # Errors
 /// Where the handlers cannot be installed.
-pub fn stop_signals() -> io::Result<Receiver<&'static str>> {
+pub fn signals() -> io::Result<Receiver<Signal>> {
+    listen_for(&[SIGHUP, SIGINT, SIGTERM])
+}
+
+/// As [`signals`], for what has no config file: SIGHUP ends it, as it does by itself.
+///
+/// # Errors
+/// Where the handlers cannot be installed.
+pub fn stop_signals() -> io::Result<Receiver<Signal>> {
+    listen_for(&[SIGINT, SIGTERM])
+}
+
+fn listen_for(wanted: &[i32]) -> io::Result<Receiver<Signal>> {
     let (sender, receiver) = async_channel::bounded(1);
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let mut signals = Signals::new(wanted)?;
     let listen = move || {
         for signal in signals.forever() {
-            let name = if signal == SIGINT {
-                "SIGINT"
-            } else {
-                "SIGTERM"
+            let signal = match signal {
+                SIGHUP => Signal::Reload,
+                SIGINT => Signal::Stop("SIGINT"),
+                _ => Signal::Stop("SIGTERM"),
             };
-            if sender.send_blocking(name).is_err() {
+            if sender.send_blocking(signal).is_err() {
                 return;
             }
         }

@@ -57,6 +57,11 @@ impl Sockets {
         Ok(Self { held })
     }
 
+    /// Gives where they listen.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.held.iter().map(|(address, _)| *address)
+    }
+
     /// Listens on an address: on the socket that is there for it, or else on a new one.
     ///
     /// # Errors

@@ -49,19 +49,21 @@ impl Watch {
 
 async fn watch(drivers: Vec<Sender<Input>>, mut told: Told, summary: Option<Duration>) {
     let look = told.look().min(summary.unwrap_or(LOOK));
-    let mut summed = (Instant::now(), Counts::default());
+    // What was before is not what has happened since: this may be another watch than the first.
+    let mut summed: Option<(Instant, Counts)> = None;
     loop {
         let begun = Instant::now();
         match runtime::within(look, ask(&drivers)).await.flatten() {
             Some(seen) => {
                 let now = Instant::now();
                 told.tell(now, &seen);
-                let since = now.saturating_duration_since(summed.0);
+                let (at, before) = summed.get_or_insert_with(|| (now, Counts::of(&seen)));
+                let since = now.saturating_duration_since(*at);
                 // The look that is nearest to the time.
                 if summary.is_some_and(|summary| since + look / 2 >= summary) {
                     let counts = Counts::of(&seen);
-                    log::info!("{}", words::summary(&seen, &summed.1, &counts, since));
-                    summed = (now, counts);
+                    log::info!("{}", words::summary(&seen, before, &counts, since));
+                    (*at, *before) = (now, counts);
                 }
             }
             None => told.tell_of_silence(),

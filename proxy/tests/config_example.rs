@@ -1,4 +1,5 @@
-//! `config.example.toml` tells the truth: it parses, it has every key, and the defaults it shows are the program's.
+//! `config.example.toml` tells the truth: it parses, it has every key, and the defaults it shows are the program's. What a
+//! reload does with each key is documented.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
@@ -96,4 +97,15 @@ fn every_cut_of_the_example_is_a_config_or_a_list_of_problems() {
             }
         }
     }
+}
+
+#[test]
+fn what_a_reload_does_is_documented_for_every_key() {
+    let documented = include_str!("../../docs/operating.md");
+    let (_, reload) = documented.split_once("## Changing the config").unwrap();
+    let missing: Vec<_> = Config::keys()
+        .into_iter()
+        .filter(|key| !reload.contains(&format!("`{key}`")))
+        .collect();
+    assert_eq!(missing, [""; 0]);
 }

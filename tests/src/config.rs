@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 #[derive(Debug, Clone)]
 pub struct ProxyConfig {
     listener: SocketAddr,
-    upstreams: Vec<String>,
+    /// Names and URLs.
+    upstreams: Vec<(String, String)>,
     difficulty: f64,
     limits: Vec<String>,
     listener_lines: Vec<String>,
@@ -23,7 +24,10 @@ impl ProxyConfig {
     pub fn new(urls: &[&str]) -> Self {
         Self {
             listener: SocketAddr::from(([127, 0, 0, 1], 0)),
-            upstreams: urls.iter().map(ToString::to_string).collect(),
+            upstreams: (0..)
+                .zip(urls)
+                .map(|(index, url)| (format!("pool{index}"), (*url).to_owned()))
+                .collect(),
             difficulty: 2_f64.powi(-20),
             limits: vec![
                 "retry_min = \"100ms\"".into(),
@@ -35,6 +39,20 @@ impl ProxyConfig {
             level: "debug",
             log_lines: vec!["timestamps = false".into()],
         }
+    }
+
+    /// Puts another pool before all others.
+    #[must_use]
+    pub fn preferring(mut self, name: &str, url: &str) -> Self {
+        self.upstreams.insert(0, (name.to_owned(), url.to_owned()));
+        self
+    }
+
+    /// Takes the pool of this name out.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.upstreams.retain(|(other, _)| other != name);
+        self
     }
 
     /// Listens on this address instead of a free port.
@@ -109,8 +127,8 @@ impl ProxyConfig {
             "[[listener]]\naddress = \"{}\"\n{listener}\n",
             self.listener
         );
-        for (index, url) in self.upstreams.iter().enumerate() {
-            let upstream = format!("name = \"pool{index}\"\nurl = \"{url}\"\nuser = \"farm\"\n");
+        for (name, url) in &self.upstreams {
+            let upstream = format!("name = \"{name}\"\nurl = \"{url}\"\nuser = \"farm\"\n");
             // Writing to a String cannot fail.
             let _ = writeln!(text, "[[upstream]]\n{upstream}");
         }

@@ -216,6 +216,34 @@ impl Program {
         lines.0.iter().filter(|line| line.contains(words)).count()
     }
 
+    /// Writes another text into its config file, has it read (SIGHUP), and gives the lines that say how that went.
+    ///
+    /// # Panics
+    /// Where nothing is said.
+    #[must_use]
+    pub fn reload(&self, text: &str) -> Vec<String> {
+        let before = self.log.lock().0.len();
+        let path = self.directory.join("millrace.toml");
+        std::fs::write(path, text).expect("a temporary file can be written");
+        self.signal("HUP");
+        let outcome = |lines: &[String]| {
+            let lines = lines.get(before..).unwrap_or_default();
+            let is_last = |line: &String| {
+                line.contains("config reloaded: ") || line.contains("the old config goes on")
+            };
+            let end = lines.iter().position(is_last)?;
+            let told = lines.iter().take(end + 1);
+            Some(
+                told.filter(|line| line.contains("reloaded: "))
+                    .cloned()
+                    .collect(),
+            )
+        };
+        self.log
+            .wait(outcome)
+            .unwrap_or_else(|log| panic!("nothing was said of the reload; the log:\n{log}"))
+    }
+
     /// Waits for a line of standard output that `wanted` likes.
     ///
     /// # Panics

@@ -20,6 +20,7 @@ mod appliance {
     mod outage;
     mod own_channels;
     mod real_block;
+    mod reload;
     mod shards;
     mod shares;
     mod signals;

@@ -30,6 +30,11 @@ impl Upstream {
             link: None,
         }
     }
+
+    /// Has it dialled elsewhere from the next time on.
+    pub(super) fn move_to(&mut self, place: Place) {
+        self.place = place;
+    }
 }
 
 impl Driver {

@@ -75,6 +75,14 @@ impl Routes {
         }
     }
 
+    /// Makes those of other settings; the process is as old as it was.
+    pub(super) fn changed(&self, http: &Http, sources: Vec<Source>) -> Self {
+        Self {
+            started: self.started,
+            ..Self::new(http, sources)
+        }
+    }
+
     /// Answers a request, whatever it is.
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Result<Answer, Infallible> {
         let answered = self.find(&request).await;

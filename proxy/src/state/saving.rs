@@ -24,21 +24,28 @@ pub(crate) struct Files {
 /// The task that saves.
 #[derive(Debug)]
 pub(crate) struct Saving {
-    stop: Sender<()>,
+    /// Takes drivers that are started later; the last look at all of them follows its end.
+    more: Sender<Sender<Input>>,
     task: JoinHandle<()>,
 }
 
 impl Saving {
     /// Saves every minute what these drivers know.
     pub(crate) fn start(files: Files, drivers: Vec<Sender<Input>>) -> Self {
-        let (stop, stopped) = async_channel::bounded(1);
-        let task = runtime::spawn(save(files, drivers, stopped));
-        Self { stop, task }
+        let (more, later) = async_channel::bounded(1);
+        let task = runtime::spawn(save(files, drivers, later));
+        Self { more, task }
+    }
+
+    /// Saves also what this driver knows.
+    pub(crate) async fn add(&self, driver: Sender<Input>) {
+        // Fails only where the task has ended.
+        let _ = self.more.send(driver).await;
     }
 
     /// Saves a last time; to be called while the drivers still run.
     pub(crate) async fn stop(self) {
-        drop(self.stop);
+        drop(self.more);
         if runtime::within(LAST_SAVE, self.task).await.is_none() {
             log::warn!(
                 "the difficulties of workers and the sessions could not be saved within {LAST_SAVE:?}"
@@ -47,9 +54,17 @@ impl Saving {
     }
 }
 
-async fn save(mut files: Files, drivers: Vec<Sender<Input>>, stopped: Receiver<()>) {
+async fn save(mut files: Files, mut drivers: Vec<Sender<Input>>, later: Receiver<Sender<Input>>) {
     loop {
-        let is_last = runtime::within(SAVE_EVERY, stopped.recv()).await.is_some();
+        let is_last = match runtime::within(SAVE_EVERY, later.recv()).await {
+            Some(Ok(driver)) => {
+                // Always at the end: what each reported last is known by its place.
+                drivers.push(driver);
+                continue;
+            }
+            Some(Err(_)) => true,
+            None => false,
+        };
         let learnt = ask(&drivers, Input::WorkerDifficulties).await;
         let sessions = ask(&drivers, Input::Sessions).await;
         // The disk may take its time; the drivers' thread has none.
@@ -66,7 +81,10 @@ async fn save(mut files: Files, drivers: Vec<Sender<Input>>, stopped: Receiver<(
 }
 
 /// Asks each driver for what it knows; one that has ended knows nothing.
-async fn ask<T: Default>(drivers: &[Sender<Input>], question: fn(Sender<T>) -> Input) -> Vec<T> {
+pub(crate) async fn ask<T: Default>(
+    drivers: &[Sender<Input>],
+    question: fn(Sender<T>) -> Input,
+) -> Vec<T> {
     let mut all = Vec::new();
     for driver in drivers {
         let (asker, answer) = async_channel::bounded(1);

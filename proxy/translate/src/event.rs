@@ -156,6 +156,16 @@ pub enum Event {
         /// What, in words.
         remark: String,
     },
+    /// A changed config was applied.
+    ConfigChanged {
+        /// What differs, key by key, without secrets.
+        changes: String,
+    },
+    /// A changed config was not applied.
+    ConfigRefused {
+        /// What is wrong with it.
+        problems: String,
+    },
     /// A miner subscribed and authorized.
     MinerReady {
         /// Its address.
@@ -244,6 +254,8 @@ impl Event {
             Self::HashrateAnnounced { .. } => "hashrate-announced",
             Self::ShareRefusedUpstream { .. } => "share-refused-upstream",
             Self::UpstreamRemark { .. } => "upstream-remark",
+            Self::ConfigChanged { .. } => "config-changed",
+            Self::ConfigRefused { .. } => "config-refused",
             Self::MinerReady { .. } => "miner-ready",
             Self::DifficultyChanged { .. } => "difficulty-changed",
             Self::ShareRefused { .. } => "share-refused",
@@ -277,10 +289,12 @@ impl Event {
             | Self::UpstreamRemark { .. }
             | Self::UpstreamLate { .. }
             | Self::MinersNarrowed { .. }
+            | Self::ConfigRefused { .. }
             | Self::LimitMet { .. } => Severity::Warning,
             Self::UpstreamReady { .. }
             | Self::NewBlock { .. }
             | Self::MinersMoved { .. }
+            | Self::ConfigChanged { .. }
             | Self::MinerReady { .. } => Severity::Info,
             // What is told as a limit once a minute is not repeated for each connection.
             Self::MinerClosed { reason, .. } if reason.is_told_as_limit() => Severity::Debug,
@@ -368,6 +382,10 @@ impl fmt::Display for Event {
                 write!(f, "{worker:?}: share refused: {refusal}")
             }
             Self::LimitMet { .. } => self.fmt_limit(f),
+            Self::ConfigChanged { changes } => write!(f, "config reloaded: {changes}"),
+            Self::ConfigRefused { problems } => {
+                write!(f, "config not reloaded, the old one goes on: {problems}")
+            }
             Self::MinerClosed {
                 peer,
                 worker,

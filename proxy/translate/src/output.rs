@@ -143,6 +143,9 @@ pub enum CloseReason {
         "its extranonce does not fit into the {0} bytes that the upstream gives, and it takes no other"
     )]
     ExtranonceTooLong(u16),
+    /// The config has its port no longer, nor any other with the same upstreams.
+    #[error("let go: the config has its port no longer, nor another one with the same upstreams")]
+    PortClosed,
     /// We are going down.
     #[error("the proxy stops")]
     Stopping,
@@ -161,6 +164,7 @@ impl CloseReason {
             Self::Banned(_) => "banned",
             Self::SessionResumed => "session-resumed",
             Self::ExtranonceTooLong(_) => "extranonce-too-long",
+            Self::PortClosed => "port-closed",
             Self::Stopping => "stopping",
         }
     }
@@ -178,6 +182,7 @@ impl CloseReason {
             | Self::NoUpstream(_)
             | Self::SessionResumed
             | Self::ExtranonceTooLong(_)
+            | Self::PortClosed
             | Self::Stopping => None,
         }
     }

@@ -361,11 +361,20 @@ impl Translator {
 
     /// Ends all channels and connections: the proxy stops.
     pub fn stop(&mut self, now: Instant) {
+        self.end(now, &CloseReason::Stopping);
+    }
+
+    /// Ends all channels and connections: the operator closed the ports that the miners came to.
+    pub fn let_go(&mut self, now: Instant) {
+        self.end(now, &CloseReason::PortClosed);
+    }
+
+    fn end(&mut self, now: Instant, reason: &CloseReason) {
         self.stopping = true;
         self.upstreams.stop(&mut self.outputs);
         let miners: Vec<_> = self.miners.iter().map(|(id, _)| id).collect();
         for miner in miners {
-            self.close_miner(now, miner, CloseReason::Stopping);
+            self.close_miner(now, miner, reason.clone());
         }
     }
 

@@ -88,6 +88,27 @@ fn readiness_signs_of_life_and_the_end_come_in_this_order() {
 }
 
 #[test]
+fn a_reload_begins_and_ends_and_signs_of_life_go_on() {
+    let pool = Pool::start(Pool::config());
+    let manager = Manager::new("reload");
+    let proxy = manager.start(&ProxyConfig::new(&[pool.url()]));
+    assert_eq!(manager.next(), "READY=1\n");
+    let _ = manager.next_until("WATCHDOG=1\n");
+    for _ in 0..2 {
+        proxy.signal("HUP");
+        let begun = manager.next_until("RELOADING=1\n").pop().unwrap();
+        let time = begun.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap();
+        assert!(time.trim_end().parse::<u64>().unwrap() > 0);
+        assert_eq!(manager.next(), "READY=1\n");
+        let _ = manager.next_until("WATCHDOG=1\n");
+    }
+    proxy.signal("TERM");
+    let _ = manager.next_until("STOPPING=1\n");
+    assert_eq!(proxy.ended().code, Some(0));
+    drop(pool);
+}
+
+#[test]
 fn a_config_that_cannot_be_run_is_never_ready() {
     let pool = Pool::start(Pool::config());
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -162,6 +183,25 @@ fn a_socket_that_the_config_does_not_have_is_refused_with_words() {
     let address = socket.local_addr().unwrap();
     let words = format!("systemd listens on {address} for us, and the config does not");
     assert!(ended.stderr.contains(&words), "{}", ended.stderr);
+}
+
+#[test]
+fn a_reload_that_takes_a_port_out_which_systemd_holds_is_refused() {
+    let pool = Pool::start(Pool::config());
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let config = ProxyConfig::new(&[pool.url()]);
+    let held = config.clone().listener(address);
+    let proxy = start_on(&socket, &held);
+    let mut rig = Rig::start(address, "rig");
+    let told = proxy.reload(&config.text());
+    let words = format!("config not reloaded: systemd listens on {address} for us");
+    assert!(told[0].contains(&words), "{told:?}");
+    rig.mine();
+    let told = proxy.reload(&held.difficulty(2_f64.powi(-19)).text());
+    assert!(told[0].contains("config reloaded: difficulty"), "{told:?}");
+    set_up(Wire::connect(address));
+    proxy.stop();
 }
 
 #[test]
