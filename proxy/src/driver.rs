@@ -4,6 +4,7 @@
 //! pushes back on whoever floods. In each round upstreams go first.
 
 mod miners;
+mod parting;
 mod reconfiguring;
 mod showing;
 mod upstreams;
@@ -31,6 +32,7 @@ use crate::state::blocks::Blocks;
 use crate::state::workers::Difficulties;
 use crate::upstream::{Attempt, Place, UpstreamLink};
 
+use parting::Parting;
 pub(crate) use reconfiguring::{Doors, Reconfiguration};
 use upstreams::Upstream;
 pub(crate) use upstreams::places;
@@ -129,6 +131,10 @@ pub(crate) struct Driver {
     dirty: VecDeque<MinerId>,
     /// Whether any of the work that came last makes all earlier work void.
     has_clean_work: bool,
+    /// Connections to upstreams that were parted with, in that order.
+    parting: Vec<Parting>,
+    /// Whether something has happened at one of them.
+    has_parting_rung: bool,
     blocked: HashSet<MinerId>,
     next_blocked_check: Instant,
     /// Where everything is read into.
@@ -184,6 +190,8 @@ impl Driver {
             paused: VecDeque::new(),
             dirty: VecDeque::new(),
             has_clean_work: false,
+            parting: Vec::new(),
+            has_parting_rung: false,
             blocked: HashSet::new(),
             next_blocked_check: Instant::now(),
             buffer: vec![0; READ_BUFFER],
@@ -225,6 +233,7 @@ impl Driver {
             let Some(input) = self.told.next() else { break };
             self.take(input);
         }
+        self.go_on_parting(now);
         self.read_upstreams();
         self.read_miners();
         self.accept();
@@ -237,10 +246,13 @@ impl Driver {
     fn drain(&mut self) -> io::Result<()> {
         while let Some(end) = self.stopping {
             let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() || (self.blocked.is_empty() && self.unwritten.is_empty()) {
+            let nothing_waits =
+                self.blocked.is_empty() && self.unwritten.is_empty() && self.parting.is_empty();
+            if left.is_zero() || nothing_waits {
                 break;
             }
             self.look(Some(left))?;
+            self.go_on_parting(Instant::now());
             self.act()?;
         }
         Ok(())
@@ -257,6 +269,7 @@ impl Driver {
             .chain(blocked)
             .chain(self.paused.front().map(|(until, _)| *until))
             .chain(listeners)
+            .chain(self.parting_due())
             .min()
     }
 
@@ -279,6 +292,7 @@ impl Driver {
         for event in self.poller.wait(wait)? {
             match event.source {
                 Source::Bell => {}
+                Source::Parting => self.has_parting_rung = true,
                 Source::Listener(id) => {
                     // One that is closed may have rung before.
                     let listener = self.listeners.iter_mut().find(|it| it.id.0 == id);

@@ -21,6 +21,10 @@ use rustix::io::Errno;
 
 /// Events taken at a time: so many miners are read before a new block gets its turn.
 const EVENTS: usize = 64;
+/// What is told of a socket.
+const ALL: EventFlags = EventFlags::IN
+    .union(EventFlags::OUT)
+    .union(EventFlags::RDHUP);
 /// Bits of a source's number that tell where it is in its table.
 const PLACE_BITS: u32 = 62;
 
@@ -29,6 +33,8 @@ const PLACE_BITS: u32 = 62;
 pub(crate) enum Source {
     /// Somebody rang the bell.
     Bell,
+    /// An upstream that was parted with.
+    Parting,
     /// A listener, by its number in the brain's config.
     Listener(usize),
     /// An upstream, by its place.
@@ -41,6 +47,7 @@ impl Source {
     fn number(self) -> u64 {
         let (kind, place) = match self {
             Self::Bell => (0, 0),
+            Self::Parting => (0, 1),
             Self::Listener(place) => (1, place),
             Self::Upstream(place) => (2, place),
             Self::Miner(place) => (3, place),
@@ -52,7 +59,8 @@ impl Source {
         let place = number & ((1 << PLACE_BITS) - 1);
         let place = usize::try_from(place).unwrap_or(usize::MAX);
         match number >> PLACE_BITS {
-            0 => Self::Bell,
+            0 if place == 0 => Self::Bell,
+            0 => Self::Parting,
             1 => Self::Listener(place),
             2 => Self::Upstream(place),
             _ => Self::Miner(place),
@@ -100,8 +108,14 @@ impl Poller {
 
     /// Waits for a socket too, from now until it is closed.
     pub(crate) fn add(&self, socket: impl AsFd, source: Source) -> io::Result<()> {
-        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP;
-        self.wait_for(socket, source, flags)
+        self.wait_for(socket, source, ALL)
+    }
+
+    /// Has what happens at a socket told of another source. What happened before is told again.
+    pub(crate) fn change(&self, socket: impl AsFd, source: Source) -> io::Result<()> {
+        let number = EventData::new_u64(source.number());
+        epoll::modify(&self.epoll, socket, number, ALL | EventFlags::ET)?;
+        Ok(())
     }
 
     fn wait_for(&self, file: impl AsFd, source: Source, flags: EventFlags) -> io::Result<()> {
@@ -252,6 +266,7 @@ mod tests {
     fn a_source_is_found_again_by_its_number() {
         for source in [
             Source::Bell,
+            Source::Parting,
             Source::Listener(0),
             Source::Upstream(70_000),
             Source::Miner(1_000_000),

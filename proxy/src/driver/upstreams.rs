@@ -113,15 +113,14 @@ impl Driver {
         self.collect_outputs();
     }
 
-    /// Ends a connection once what is in line has gone out, as far as the network takes it now.
+    /// Ends a connection once what is in line has gone out.
     pub(super) fn hang_up(&mut self, id: UpstreamId) {
         let Some(upstream) = self.upstreams.get_mut(id.0) else {
             return;
         };
         upstream.attempts += 1;
-        if let Some(mut link) = upstream.link.take() {
-            // It ends either way.
-            let _ = link.flush(Instant::now());
+        if let Some(link) = upstream.link.take() {
+            self.part_with(link);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The driver's end of a connection to an upstream: encrypted frames, read and written without waiting.
 
 use std::io::IoSlice;
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use sv2::message::Message;
@@ -16,6 +16,8 @@ use crate::downstream::{Received, receive, say_goodbye, write_some};
 const PUSH_BACK: usize = 512 * 1024;
 /// Bytes that wait for the network at the most: what a batch of lines that was read at once can lead to stays far below.
 const MOST_WAITING: usize = 4 * 1024 * 1024;
+/// Reads of 4 kB when parting: the answers to some thousand shares.
+const LAST_READS: usize = 64;
 /// Capacity kept while nothing waits: a batch of shares.
 const KEPT_CAPACITY: usize = 16 * 1024;
 
@@ -146,6 +148,29 @@ impl UpstreamLink {
         }
     }
 
+    /// Writes what is in line, ends our direction and reads the other's without a look at it. Tells whether all is over:
+    /// the other has ended its direction too, or says more than last words.
+    pub(crate) fn part(&mut self) -> bool {
+        self.has_room = true;
+        if self.flush(Instant::now()).is_err() {
+            return true;
+        }
+        if self.has_outgoing() {
+            return false;
+        }
+        // An error means that the connection has ended by itself.
+        let _ = self.stream.shutdown(Shutdown::Write);
+        let mut buffer = [0; 4_096];
+        for _ in 0..LAST_READS {
+            match receive(&self.stream, &mut buffer) {
+                Received::Bytes(_) => {}
+                Received::Nothing => return false,
+                Received::End | Received::Broken(_) => return true,
+            }
+        }
+        true
+    }
+
     /// Takes the next message off the front of `bytes`; `None` where more has to come.
     pub(crate) fn next_message(&mut self, bytes: &mut &[u8]) -> Result<Option<Message>, Ended> {
         if bytes.is_empty() {
@@ -175,7 +200,7 @@ impl Drop for UpstreamLink {
 mod tests {
     //! A socket that takes nothing in, and a connection that ends within a frame.
 
-    use std::io::Write;
+    use std::io::{Read, Write};
     use std::net::TcpListener;
 
     use sv2::messages::mining::CloseChannel;
@@ -250,6 +275,26 @@ mod tests {
             matches!(late, Err(Ended::Stalled(_))),
             "a vain try is no sign"
         );
+    }
+
+    #[test]
+    fn an_upstream_that_still_sends_is_not_cut_short_when_it_is_parted_with() {
+        let (mut link, mut theirs, _) = pair();
+        assert_eq!(link.send(&message(), None), Sent::InLine);
+        let sent = link.outgoing.len();
+        assert!(!link.part(), "the other direction is open");
+        let mut buffer = [0; 1_000];
+        for _ in 0..3 {
+            // A socket that is closed would answer the first with a reset, and the second would fail.
+            theirs.write_all(b"an answer").unwrap();
+            assert!(!link.part());
+        }
+        assert_eq!(theirs.read(&mut buffer).unwrap(), sent);
+        assert_eq!(theirs.read(&mut buffer).unwrap(), 0, "its end");
+        drop(theirs);
+        while !link.part() {
+            std::thread::yield_now();
+        }
     }
 
     #[test]
