@@ -44,5 +44,5 @@ pub use verdict::conclude;
 pub use wire::Wire;
 
 /// Longest wait for anything that must happen: far above what the slowest machine needs, so that it decides nothing
-/// but how long a broken test takes.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// but how long a broken test takes. The longest thing to wait for is a channel that is kept for late shares: 30 s.
+pub const PATIENCE: Duration = Duration::from_secs(120);
