@@ -22,6 +22,7 @@ mod sheet;
 mod storm;
 mod tally;
 mod upstream;
+mod watched;
 
 use std::time::Duration;
 
@@ -31,9 +32,12 @@ pub use figures::{Figures, FiguresReport};
 pub use hold::{Hold, HoldReport, WriterReport};
 pub use mine::{Flow, Mine, MineReport};
 pub use storm::{Storm, StormReport};
+pub use watched::{Watched, WatchedReport};
 
 use crate::Usage;
 
+/// Longest wait for a new block, or for what has to be there at once.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Miners that may be setting up at a time, where it is not a storm.
 const WINDOW: usize = 100;
 

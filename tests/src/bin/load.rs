@@ -11,7 +11,7 @@ use millrace::config::parse_duration;
 use serde_json::Value;
 use structopt::StructOpt;
 use structopt::clap::AppSettings;
-use tests::load::{Churn, Contender, Figures, Flow, Hold, Mine, Storm, floor, prepare};
+use tests::load::{Churn, Contender, Figures, Flow, Hold, Mine, Storm, Watched, floor, prepare};
 
 /// Shares of each miner in a second, where nothing is said.
 const RATE: f64 = 50.0;
@@ -73,6 +73,20 @@ enum Arguments {
         /// How long
         #[structopt(long = "for", default_value = "60s", parse(try_from_str = parse_duration))]
         duration: Duration,
+        #[structopt(flatten)]
+        common: Common,
+    },
+    /// Somebody looks by HTTP while miners mine: how long answers take, and whether miners notice
+    Watched {
+        /// How many miners
+        #[structopt(long, default_value = "10000")]
+        miners: usize,
+        /// How often each way of looking has its turn
+        #[structopt(long, default_value = "3")]
+        turns: usize,
+        /// How long a turn takes
+        #[structopt(long, default_value = "20s", parse(try_from_str = parse_duration))]
+        turn: Duration,
         #[structopt(flatten)]
         common: Common,
     },
@@ -221,6 +235,20 @@ fn run(arguments: Arguments) -> Result<ExitCode, String> {
             let run = churn.run(&common.contender()?);
             Ok(common.conclude(&run, run.problems(), run.to_json()))
         }
+        Arguments::Watched {
+            miners,
+            turns,
+            turn,
+            common,
+        } => {
+            let watched = Watched {
+                miners,
+                turns,
+                turn,
+            };
+            let run = watched.run(&common.millrace()?);
+            Ok(common.conclude(&run, run.problems(), run.to_json()))
+        }
         Arguments::All {
             miners,
             runs,
@@ -245,9 +273,10 @@ impl Arguments {
     /// The most connections at a time.
     fn miners(&self) -> usize {
         match self {
-            Self::Hold { miners, .. } | Self::Mine { miners, .. } | Self::Churn { miners, .. } => {
-                *miners
-            }
+            Self::Hold { miners, .. }
+            | Self::Mine { miners, .. }
+            | Self::Watched { miners, .. }
+            | Self::Churn { miners, .. } => *miners,
             Self::Storm {
                 miners, connected, ..
             } => miners + connected,

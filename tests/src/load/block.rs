@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::PATIENCE;
 use super::crowd::Crowd;
 use super::seconds;
 use super::upstream::LoadPool;
-use crate::PATIENCE;
 use crate::spread::Spread;
 
 /// Starts a new block and waits until it has reached the whole crowd; `None` where it does not.

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::PATIENCE;
 use super::contender::{Contender, Terms};
 use super::crowd::Crowd;
 use super::miner::Beginning;
 use super::upstream::LoadPool;
 use super::{WINDOW, kilobytes, seconds};
-use crate::PATIENCE;
 
 /// Shares of each miner in a second: as many as an easily measured machine sends.
 const SHARES_PER_SECOND: f64 = 0.2;

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use super::PATIENCE;
 use super::crowd::Crowd;
 use super::miner::Beginning;
 use super::upstream::LoadPool;
 use crate::usage::proportional_bytes;
-use crate::{PATIENCE, Program, Usage};
+use crate::{Http, Program, Usage};
 
 /// How often a proxy that starts is looked at.
 const LOOK: Duration = Duration::from_millis(20);
@@ -82,11 +83,25 @@ impl Contender {
     /// # Panics
     /// Where it does not start, or serves no miner.
     pub(super) fn start(&self, pool: &LoadPool, terms: Terms) -> Running {
+        let template = self.template.clone();
+        let template = template.unwrap_or_else(|| millrace_config(terms, ""));
+        self.start_with(&template, pool, terms)
+    }
+
+    /// Starts Millrace, and has it serve HTTP.
+    ///
+    /// # Panics
+    /// Where it does not start, or serves no miner.
+    pub(super) fn start_with_http(&self, pool: &LoadPool, terms: Terms) -> (Running, Http) {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let template = millrace_config(terms, &address.to_string());
+        let running = self.start_with(&template, pool, terms);
+        (running, Http::new(address))
+    }
+
+    fn start_with(&self, template: &str, pool: &LoadPool, terms: Terms) -> Running {
         let port = free_port();
-        let text = match &self.template {
-            Some(template) => filled(template, port, pool, terms),
-            None => filled(&millrace_config(terms), port, pool, terms),
-        };
+        let text = filled(template, port, pool, terms);
         let program = Program::of_command(&self.words, &text);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let running = Running { program, address };
@@ -169,7 +184,7 @@ fn filled(template: &str, port: u16, pool: &LoadPool, terms: Terms) -> String {
 }
 
 /// The defaults, but for the limits on a farm's size and, where shares are counted, the lowest difficulty that there is.
-fn millrace_config(terms: Terms) -> String {
+fn millrace_config(terms: Terms, http: &str) -> String {
     let difficulty = match terms {
         Terms::Farm => String::new(),
         Terms::AnyHash | Terms::AnyHashMeasured => {
@@ -183,6 +198,6 @@ fn millrace_config(terms: Terms) -> String {
          url = \"stratum2+tcp://{{pool_host}}:{{pool_port}}/{{pool_key}}\"\n\
          [difficulty]\nvardiff = {{vardiff}}\n{difficulty}\
          [limits]\nmax_miners = 1000000\nmax_miners_per_address = 1000000\n\
-         [http]\naddress = \"\"\n[log]\nlevel = \"warn\"\ntimestamps = false\n"
+         [http]\naddress = \"{http}\"\n[log]\nlevel = \"warn\"\ntimestamps = false\n"
     )
 }

@@ -150,6 +150,11 @@ impl Crowd {
         });
     }
 
+    /// Gives how many shares have been due since the pace was set.
+    pub(super) fn has_paced(&self) -> f64 {
+        self.pace.as_ref().map_or(0.0, |pace| f64::from(pace.due))
+    }
+
     /// Has every miner keep this many shares in flight from now on.
     pub(super) fn keep_in_flight(&mut self, shares: usize) -> io::Result<()> {
         self.shared.in_flight = shares;

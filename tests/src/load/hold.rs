@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::PATIENCE;
 use super::block::{block_json, time_block, typical};
 use super::contender::{Contender, Memory, Terms};
 use super::crowd::Crowd;
@@ -16,7 +17,6 @@ use super::job::Job;
 use super::miner::Beginning;
 use super::upstream::LoadPool;
 use super::{WINDOW, kilobytes, own_cpu, seconds};
-use crate::PATIENCE;
 use crate::spread::Spread;
 
 /// Between two blocks: the fuller job of the one before is with everybody by then.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sv2_pool::PoolStats;
 
+use super::PATIENCE;
 use super::contender::{Contender, Terms};
 use super::crowd::Crowd;
 use super::floor::{ECHO, Floor};
@@ -16,12 +17,12 @@ use super::miner::Beginning;
 use super::tally::Tally;
 use super::upstream::LoadPool;
 use super::{WINDOW, own_cpu, seconds, thread_cpu};
+use crate::Usage;
 use crate::spread::Spread;
-use crate::{PATIENCE, Usage};
 
 /// Longest time for the last answers to come, and for the last shares to reach the pool.
 const DRAIN: Duration = Duration::from_secs(15);
-/// Part of the planned shares that may not be handed in: those after the last look at the clock.
+/// Part of the planned shares that may not be handed in: of miners that were not at work in their turn.
 const MOST_BEHIND: f64 = 0.01;
 /// Part of a core above which one thread of the tool may be what is measured.
 const BUSY: f64 = 0.85;
@@ -133,6 +134,14 @@ impl Mine {
         run
     }
 
+    /// Gives how many shares are to be handed in; none where their number is what is measured.
+    fn planned(&self) -> f64 {
+        match self.flow {
+            Flow::Paced(rate) => rate * self.miners as f64 * seconds(self.duration),
+            Flow::InFlight(_) => 0.0,
+        }
+    }
+
     fn connect(&self, crowd: &mut Crowd) -> Vec<String> {
         let all = crowd.connect(self.miners, WINDOW, Instant::now() + 4 * PATIENCE);
         let mining = crowd.tally().mining;
@@ -158,6 +167,10 @@ impl Mine {
             Flow::InFlight(shares) => crowd.keep_in_flight(shares).expect(served),
         }
         crowd.run_for(self.duration).expect(served);
+        // A machine with other work may have some left to hand in.
+        while crowd.has_paced() < self.planned() && began.elapsed() < self.duration + DRAIN {
+            crowd.run_for(LOOK).expect(served);
+        }
         crowd.rest();
         let deadline = Instant::now() + DRAIN;
         let drained = crowd.run_until(deadline, |tally| tally.unanswered() == 0);
@@ -175,12 +188,9 @@ impl Mine {
         if tally.accepted == 0 {
             problems.push("no share was accepted".to_owned());
         }
-        if let Flow::Paced(rate) = self.flow {
-            let due = rate * self.miners as f64 * seconds(self.duration);
-            let behind = due - tally.submitted as f64;
-            if behind > MOST_BEHIND * due {
-                problems.push(format!("{behind:.0} shares fewer handed in than planned"));
-            }
+        let behind = self.planned() - tally.submitted as f64;
+        if behind > MOST_BEHIND * self.planned() {
+            problems.push(format!("{behind:.0} shares fewer handed in than planned"));
         }
         let miners_cpu = thread_cpu().saturating_sub(thread);
         MineReport {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::PATIENCE;
 use super::block::{block_json, time_block};
 use super::contender::{Contender, Running, Terms};
 use super::crowd::Crowd;
@@ -15,7 +16,6 @@ use super::miner::Beginning;
 use super::tally::Tally;
 use super::upstream::LoadPool;
 use super::{WINDOW, own_cpu, seconds};
-use crate::PATIENCE;
 use crate::spread::Spread;
 
 /// Longest time for a storm.

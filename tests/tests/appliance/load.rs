@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tests::farm::Load;
-use tests::load::{Churn, Contender, Flow, Hold, Mine, Storm};
+use tests::load::{Churn, Contender, Flow, Hold, Mine, Storm, Watched};
 
 use super::millrace;
 
@@ -68,6 +68,17 @@ fn every_share_in_flight_reaches_the_pool() {
 #[test]
 fn miners_that_are_measured_lose_nothing() {
     let report = mine(Flow::Paced(0.2), true).run(&Contender::millrace(millrace()));
+    assert!(report.problems().is_empty(), "{:?}", report.problems());
+}
+
+#[test]
+fn whoever_looks_by_http_is_answered_while_miners_mine() {
+    let watched = Watched {
+        miners: 20,
+        turns: 1,
+        turn: Duration::from_secs(1),
+    };
+    let report = watched.run(&Contender::millrace(millrace()));
     assert!(report.problems().is_empty(), "{:?}", report.problems());
 }
 
