@@ -55,12 +55,14 @@ pub(crate) struct MinerLink {
 }
 
 /// What became of an attempt to write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Flushed {
     /// All is written, or the socket has no room now.
     Fine,
-    /// The connection is of no use any more.
-    Broken,
+    /// All is written, and the connection was to be closed then.
+    Done,
+    /// The connection is lost.
+    Broken(io::Error),
 }
 
 /// What became of an attempt to read.
@@ -163,8 +165,9 @@ impl MinerLink {
             return Flushed::Fine;
         }
         let delivery = self.delivery.take();
-        let Ok(rest) = self.send(delivery.as_ref()) else {
-            return Flushed::Broken;
+        let rest = match self.send(delivery.as_ref()) {
+            Ok(rest) => rest,
+            Err(error) => return Flushed::Broken(error),
         };
         // A buffer is not kept for miners at rest.
         let mut replies = std::mem::take(&mut self.replies);
@@ -190,7 +193,7 @@ impl MinerLink {
                 self.rest.drain(..sent);
                 self.blocked_since = Some(now);
             }
-            Err(_) => return Flushed::Broken,
+            Err(error) => return Flushed::Broken(error),
         }
         Flushed::Fine
     }
@@ -198,7 +201,7 @@ impl MinerLink {
     /// Tells whether the connection is still of use once something has been written.
     fn written(&self) -> Flushed {
         if self.is_closing && self.rest.is_empty() {
-            Flushed::Broken
+            Flushed::Done
         } else {
             Flushed::Fine
         }

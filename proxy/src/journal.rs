@@ -94,6 +94,7 @@ mod tests {
         Event::MinerLeft {
             peer: SocketAddr::from(([127, 0, 0, 1], 1)),
             worker: worker.into(),
+            lost: None,
         }
     }
 

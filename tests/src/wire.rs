@@ -2,9 +2,10 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
 
 use serde_json::Value;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::PATIENCE;
 
@@ -161,6 +162,16 @@ impl Wire {
     /// Where the connection has ended.
     pub fn finish_sending(&self) {
         self.stream.shutdown(Shutdown::Write).expect("it is open");
+    }
+
+    /// Resets the connection, as a machine that lost its power and came back does.
+    ///
+    /// # Panics
+    /// Where it has ended already.
+    pub fn reset(self) {
+        let socket = SockRef::from(&self.stream);
+        let linger = socket.set_linger(Some(Duration::ZERO));
+        linger.expect("it has not ended");
     }
 
     /// Ends the connection.

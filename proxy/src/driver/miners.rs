@@ -1,5 +1,6 @@
 //! The driver's miners: letting them in, reading their lines, writing to them, giving up on them.
 
+use std::io;
 use std::time::Instant;
 
 use sv1::parse_call;
@@ -51,8 +52,8 @@ impl Driver {
         let link = MinerLink::new(connection, &self.limits);
         let index = miner.index();
         if let Err(error) = self.poller.add(link.socket(), Source::Miner(index)) {
-            log::error!("{peer}: cannot be waited for: {error}");
-            self.translator.handle_miner_left(now, miner);
+            let words = format!("it cannot be waited for: {error}");
+            self.translator.handle_miner_left(now, miner, Some(words));
             return;
         }
         if self.miners.len() <= index {
@@ -105,12 +106,14 @@ impl Driver {
                 }
             }
             Received::Nothing => {}
-            Received::End | Received::Broken(_) => {
-                self.translator.handle_miner_left(Instant::now(), miner);
+            Received::End => {
+                let now = Instant::now();
+                self.translator.handle_miner_left(now, miner, None);
                 self.collect_outputs();
                 // It may have ended only its own direction, and wait for the last replies.
                 self.close_when_written(miner);
             }
+            Received::Broken(error) => self.miner_gone(Instant::now(), miner, Some(&error)),
         }
         self.buffer = buffer;
     }
@@ -199,7 +202,8 @@ impl Driver {
             return;
         };
         match link.write_rest(now) {
-            Flushed::Broken => self.miner_broke(now, miner),
+            Flushed::Broken(error) => self.miner_gone(now, miner, Some(&error)),
+            Flushed::Done => self.miner_gone(now, miner, None),
             Flushed::Fine if link.blocked_since().is_none() => {
                 self.blocked.remove(&miner);
                 // More may be in line behind what is written now.
@@ -215,8 +219,10 @@ impl Driver {
         };
         let flushed = link.flush(now, &mut self.spare);
         let (blocked, waiting) = (link.blocked_since().is_some(), link.waiting());
-        if flushed == Flushed::Broken {
-            self.miner_broke(now, miner);
+        if let Flushed::Broken(error) = &flushed {
+            self.miner_gone(now, miner, Some(error));
+        } else if matches!(flushed, Flushed::Done) {
+            self.miner_gone(now, miner, None);
         } else if waiting > self.limits.pending_bytes {
             self.give_up(now, miner, format!("does not read: {waiting} bytes wait"));
         } else if blocked {
@@ -260,9 +266,10 @@ impl Driver {
         self.drop_link(miner);
     }
 
-    fn miner_broke(&mut self, now: Instant, miner: MinerId) {
+    fn miner_gone(&mut self, now: Instant, miner: MinerId, lost: Option<&io::Error>) {
         // Where the translator closed it, it knows already.
-        self.translator.handle_miner_left(now, miner);
+        let lost = lost.map(ToString::to_string);
+        self.translator.handle_miner_left(now, miner, lost);
         self.collect_outputs();
         self.drop_link(miner);
     }

@@ -192,7 +192,7 @@ fn session(criterion: &mut Criterion) {
             replies.clear();
             let id = set_up(&mut farm, number, &mut replies);
             assert_eq!(drain(&mut farm), 1);
-            farm.brain.handle_miner_left(farm.now, id);
+            farm.brain.handle_miner_left(farm.now, id, None);
             drain(&mut farm);
             // A slot rests before it is handed out again.
             farm.now += Duration::from_secs(1);

@@ -219,6 +219,8 @@ pub enum Event {
         peer: SocketAddr,
         /// The worker, where it had authorized.
         worker: String,
+        /// How the network lost it, where the miner did not close it in order.
+        lost: Option<String>,
     },
 }
 
@@ -391,7 +393,12 @@ impl fmt::Display for Event {
                 worker,
                 reason,
             } => write!(f, "closed {peer} ({worker:?}): {reason}"),
-            Self::MinerLeft { peer, worker } => {
+            Self::MinerLeft {
+                peer,
+                worker,
+                lost: Some(how),
+            } => write!(f, "{peer} ({worker:?}) lost its connection: {how}"),
+            Self::MinerLeft { peer, worker, .. } => {
                 write!(f, "{peer} ({worker:?}) closed its connection")
             }
             Self::UpstreamReady { .. }

@@ -183,8 +183,8 @@ impl Translator {
         Some(id)
     }
 
-    /// Takes the end of a connection that the miner or the network ended.
-    pub fn handle_miner_left(&mut self, now: Instant, miner: MinerId) {
+    /// Takes the end of a connection that the miner closed or, in these words, the network lost.
+    pub fn handle_miner_left(&mut self, now: Instant, miner: MinerId, lost: Option<String>) {
         let Some(miner) = self.remove_miner(now, miner, "left") else {
             return;
         };
@@ -192,6 +192,7 @@ impl Translator {
         self.event(Event::MinerLeft {
             peer: miner.peer,
             worker,
+            lost,
         });
     }
 

@@ -221,10 +221,29 @@ fn lines_that_cannot_be_answered_close_the_connection_and_the_log_says_why() {
     let mut half = Wire::connect(proxy.address());
     half.send(b"{\"id\":1,\"method\":\"mining.subs");
     half.close();
-    let _ = proxy.wait_for_log("closed its connection");
+    let _ = proxy.wait_for_log("its connection");
     good.mine();
     proxy.stop();
     assert_eq!(pool.stats_at_rest().shares_accepted, 7);
+}
+
+#[test]
+fn a_connection_that_the_network_loses_is_told_apart_from_one_that_is_closed() {
+    let (_pool, proxy) = pool_and_proxy(Pool::config());
+    let set_up = |worker: &str| {
+        let mut wire = Wire::connect(proxy.address());
+        wire.set_up(worker);
+        wire
+    };
+    set_up("cut").reset();
+    let line = proxy.wait_for_log("lost its connection");
+    assert!(
+        line.contains("(\"cut\") lost its connection: Connection reset"),
+        "{line}"
+    );
+    set_up("ended").finish_sending();
+    let _ = proxy.wait_for_log("(\"ended\") closed its connection");
+    proxy.stop();
 }
 
 #[test]
@@ -266,7 +285,7 @@ fn no_more_miners_are_taken_than_the_config_allows() {
     let line = proxy.wait_for_log("limits.max_miners");
     assert!(line.contains("2 miners are connected"), "{line}");
     drop(second);
-    let _ = proxy.wait_for_log("closed its connection");
+    let _ = proxy.wait_for_log("its connection");
     Rig::start(proxy.address(), "fourth").mine();
     first.mine();
     proxy.stop();

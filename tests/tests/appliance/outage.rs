@@ -39,9 +39,9 @@ fn miners_stay_connected_while_the_pool_is_away_and_mine_on_when_it_is_back() {
             rig.mine_many(2);
         }
     }
-    let _ = proxy.wait_for_logs("closed its connection", 3);
+    let _ = proxy.wait_for_logs("its connection", 3);
     let ended = proxy.stop();
-    let left = ended.stderr.matches("closed its connection").count();
+    let left = ended.stderr.matches("its connection").count();
     assert_eq!(left, 3, "only the newcomers left");
 }
 

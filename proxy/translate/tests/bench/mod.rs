@@ -232,7 +232,8 @@ impl Bench {
     }
 
     pub fn leave(&mut self, rig: usize) {
-        self.brain.handle_miner_left(self.now, self.rigs[rig].id);
+        self.brain
+            .handle_miner_left(self.now, self.rigs[rig].id, None);
         self.act();
     }
 

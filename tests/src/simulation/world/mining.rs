@@ -414,7 +414,7 @@ impl World {
         self.forget(index);
         self.trail
             .note(self.now, b"left", || format!("{id:?} left"));
-        self.brain.handle_miner_left(now, id);
+        self.brain.handle_miner_left(now, id, None);
         self.finish(None)
     }
 
