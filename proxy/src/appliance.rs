@@ -14,7 +14,7 @@ use async_io::Async;
 use sv2::bitcoin::{Difficulty, VersionMask};
 use translate::{DifficultyPolicy, ListenerConfig, ListenerId, Translator, UpstreamConfig};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, Limits};
 use crate::dealer::Dealer;
 use crate::descriptors::{self, Places};
 use crate::driver::{self, Driver, Input, Reconfiguration, Records, Report};
@@ -68,6 +68,8 @@ pub struct Appliance {
     pub(crate) groups: Vec<Group>,
     pub(crate) around: Around,
     pub(crate) http: Option<http::Server>,
+    /// What drivers showed last whose miners were let go.
+    pub(crate) departed: Vec<http::Departed>,
     /// Saves what is learnt of workers.
     pub(crate) saving: Option<Saving>,
     /// Writes solved blocks until the drivers have ended.
@@ -188,7 +190,8 @@ impl Appliance {
             groups.push(Group::start((config, &upstreams), brains, ours, &around)?);
         }
         let sources = groups.iter().flat_map(Group::sources).collect();
-        let http = for_http.map(|(_, socket)| start_http(config, socket, sources));
+        let settings = http_settings(config, sources, Vec::new());
+        let http = for_http.map(|(_, socket)| start_http(socket, settings));
         let http = http.transpose()?;
         if let Some(http) = &http {
             log::info!("serving http on {}", http.address());
@@ -198,6 +201,7 @@ impl Appliance {
             groups,
             around,
             http,
+            departed: Vec::new(),
             saving: None,
             keeping,
         };
@@ -325,7 +329,7 @@ impl Group {
                 Translator::new(Instant::now(), brain),
                 std::mem::take(&mut door),
                 driver::places(chosen(config, upstreams), &config.limits),
-                config.limits.clone(),
+                shard_limits(config),
                 Records {
                     blocks: around.blocks.clone(),
                     journal: Journal::new(around.numbers.clone()),
@@ -347,12 +351,22 @@ impl Group {
         })
     }
 
-    /// Has its miners let go, and its drivers end.
-    pub(crate) async fn let_go(self) {
-        for shard in self.shards {
-            // Fails only where the driver has ended.
-            let _ = shard.inputs.send(Input::LetGo).await;
+    /// Has its miners let go, and its drivers end. Gives what they showed last.
+    pub(crate) async fn let_go(self) -> Vec<http::Departed> {
+        let mut departed = Vec::new();
+        for source in self.sources() {
+            let (asker, answer) = async_channel::bounded(1);
+            // All fail only where the driver has ended.
+            let _ = source.inputs.send(Input::Snapshot(asker)).await;
+            if let Ok(snapshot) = answer.recv().await {
+                departed.push(http::Departed {
+                    listeners: source.listeners,
+                    shown: Arc::new(snapshot.last()),
+                });
+            }
+            let _ = source.inputs.send(Input::LetGo).await;
         }
+        departed
     }
 }
 
@@ -391,26 +405,38 @@ pub(crate) fn listen(held: &mut Sockets, address: SocketAddr) -> Result<Listenin
 
 /// Serves HTTP on a socket that listens.
 pub(crate) fn start_http(
-    config: &Config,
     socket: TcpListener,
-    sources: Vec<http::Source>,
+    settings: http::Settings,
 ) -> Result<http::Server, StartError> {
     let socket = Async::new(socket).map_err(StartError::Http)?;
-    http::Server::start(socket, http_settings(config, sources)).map_err(StartError::Http)
+    http::Server::start(socket, settings).map_err(StartError::Http)
 }
 
 /// Gives what the HTTP server is to follow.
-pub(crate) fn http_settings(config: &Config, sources: Vec<http::Source>) -> http::Settings {
+pub(crate) fn http_settings(
+    config: &Config,
+    sources: Vec<http::Source>,
+    departed: Vec<http::Departed>,
+) -> http::Settings {
     http::Settings {
         http: config.http.clone(),
         limits: config.limits.clone(),
         sources,
+        departed,
     }
 }
 
 /// Gives how many miners a shard may have.
 fn most(config: &Config) -> usize {
     config.limits.max_miners.div_ceil(config.translation.shards)
+}
+
+/// Gives the limits of each shard.
+pub(crate) fn shard_limits(config: &Config) -> Limits {
+    Limits {
+        max_miners: most(config),
+        ..config.limits.clone()
+    }
 }
 
 /// Bits of a slot behind those that tell the shard.

@@ -32,7 +32,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
 use async_executor::LocalExecutor;
@@ -46,7 +46,8 @@ use crate::runtime;
 
 use self::connection::Connection;
 use self::routes::Routes;
-pub(crate) use self::shards::Source;
+use self::shards::Shards;
+pub(crate) use self::shards::{Departed, Source};
 
 /// Bytes of a request's head, and of what is read at a time.
 const BUFFER: usize = 16_384;
@@ -59,6 +60,7 @@ pub(crate) struct Settings {
     pub(crate) http: Http,
     pub(crate) limits: Limits,
     pub(crate) sources: Vec<Source>,
+    pub(crate) departed: Vec<Departed>,
 }
 
 /// The running server. Dropping it ends it.
@@ -77,7 +79,10 @@ impl Server {
         let (settings, changes) = async_channel::bounded(1);
         let serve = move || {
             let door = Rc::new(Door {
-                routes: RefCell::new(Rc::new(Routes::new(&first.http, first.sources))),
+                routes: RefCell::new(Rc::new(Routes::new(
+                    &first.http,
+                    Shards::new(first.sources, first.departed),
+                ))),
                 open: Rc::default(),
                 most: Cell::new(first.limits.http_connections),
                 timeout: Cell::new(first.limits.http_timeout),
@@ -131,7 +136,8 @@ impl Door {
     async fn follow(&self, changes: &Receiver<Settings>) {
         while let Ok(settings) = changes.recv().await {
             let routes = self.routes();
-            let routes = routes.changed(&settings.http, settings.sources);
+            let shards = Shards::new(settings.sources, settings.departed);
+            let routes = routes.changed(&settings.http, shards);
             self.routes.replace(Rc::new(routes));
             self.most.set(settings.limits.http_connections);
             self.timeout.set(settings.limits.http_timeout);
@@ -186,15 +192,17 @@ impl Drop for Place {
 
 /// Serves one connection until it ends, or until its client takes too long for a request or an answer.
 async fn serve(stream: Async<TcpStream>, door: &Door) {
-    let requests = Cell::new(0_u64);
+    let last_request = Cell::new(Instant::now());
     let service = service_fn(|request| {
-        requests.set(requests.get() + 1);
+        last_request.set(Instant::now());
         let routes = door.routes();
         async move { routes.answer(request).await }
     });
     let connection = http1::Builder::new()
         .max_buf_size(BUFFER)
         .header_read_timeout(None)
+        // Who has asked and sends no more waits for the answer all the same.
+        .half_close(true)
         .serve_connection(Connection::new(stream), service);
     let served = async {
         if let Err(error) = connection.await {
@@ -203,11 +211,12 @@ async fn serve(stream: Async<TcpStream>, door: &Door) {
     };
     let idle = async {
         loop {
-            let before = requests.get();
-            runtime::sleep(door.timeout.get()).await;
-            if requests.get() == before {
+            let idle = last_request.get().elapsed();
+            let left = door.timeout.get().saturating_sub(idle);
+            if left.is_zero() {
                 return;
             }
+            runtime::sleep(left).await;
         }
     };
     future::or(served, idle).await;

@@ -221,9 +221,12 @@ mod tests {
 
     #[test]
     fn all_of_ipv4_and_all_of_ipv6_can_be_listened_on_at_one_port() {
-        let six = listen((Ipv6Addr::UNSPECIFIED, 0).into()).unwrap();
-        let port = six.local_addr().unwrap().port();
-        let four = listen((Ipv4Addr::UNSPECIFIED, port).into()).unwrap();
-        assert_eq!(four.local_addr().unwrap().port(), port);
+        // A port that is free for one may be somebody else's for the other.
+        let both = (0..100).any(|_| {
+            let six = listen((Ipv6Addr::UNSPECIFIED, 0).into()).unwrap();
+            let port = six.local_addr().unwrap().port();
+            listen((Ipv4Addr::UNSPECIFIED, port).into()).is_ok()
+        });
+        assert!(both);
     }
 }

@@ -15,10 +15,11 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::appliance::{
     Appliance, Group, Listening, Port, StartError, brain_configs, chosen, http_settings, listen,
-    start_http,
+    shard_limits, start_http,
 };
 use crate::config::{Change, Config, ConfigError, Differences, Listener, Refused, Source};
 use crate::descriptors;
@@ -33,6 +34,9 @@ use crate::state::workers::Difficulties;
 use translate::{Event, ListenerId};
 
 use self::plan::{Home, Plan, Served};
+
+/// Drivers that there were whose plot and events are shown.
+const DEPARTED: usize = 16;
 
 /// Why another config is not applied.
 #[derive(Debug, thiserror::Error)]
@@ -215,7 +219,8 @@ impl Appliance {
                 Ok(group) => new.push(group),
                 Err(error) => {
                     for group in new {
-                        group.let_go().await;
+                        // They have nothing to show.
+                        let _ = group.let_go().await;
                     }
                     return Err(error);
                 }
@@ -284,7 +289,8 @@ impl Appliance {
                 text,
             }])
         })?;
-        Ok(Some(start_http(config, socket, Vec::new())?))
+        let settings = http_settings(config, Vec::new(), Vec::new());
+        Ok(Some(start_http(socket, settings)?))
     }
 
     /// Says why a socket cannot be had; it may be this process that has the port.
@@ -316,7 +322,8 @@ impl Appliance {
                 None => {
                     log::info!("letting miners go whose listener is not in the config any more");
                     // Its last words need no waiting for.
-                    group.let_go().await;
+                    let departed = group.let_go().await;
+                    self.note_departed(departed);
                 }
             }
         }
@@ -340,6 +347,15 @@ impl Appliance {
         self.config = config;
     }
 
+    /// Keeps what drivers have counted whose miners are let go.
+    fn note_departed(&mut self, departed: Vec<http::Departed>) {
+        self.departed.extend(departed);
+        let old = self.departed.len().saturating_sub(DEPARTED);
+        for departed in self.departed.iter_mut().take(old) {
+            departed.shown = Arc::new(departed.shown.counters());
+        }
+    }
+
     /// Gives what all drivers know of workers.
     async fn known_difficulties(&self) -> Difficulties {
         let known = saving::ask(&self.drivers(), Input::WorkerDifficulties).await;
@@ -353,7 +369,7 @@ impl Appliance {
         let doors = self.move_ports(&mut group.ports, next.ports);
         let other = |brain, doors| {
             let places = driver::places(upstreams.iter().copied(), &config.limits);
-            let limits = config.limits.clone();
+            let limits = shard_limits(config);
             Reconfiguration {
                 brain,
                 places,
@@ -419,7 +435,8 @@ impl Appliance {
         }
         if let Some(http) = &self.http {
             let sources = self.groups.iter().flat_map(Group::sources).collect();
-            http.change(http_settings(config, sources)).await;
+            let departed = self.departed.clone();
+            http.change(http_settings(config, sources, departed)).await;
         }
     }
 }

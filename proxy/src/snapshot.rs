@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use async_channel::Sender;
 use translate::{
-    History, JobStatistics, Latency, LeftCursor, LeftWorker, MinerStatistics, Statistics,
-    Translator,
+    History, JobStatistics, Latency, LeftCursor, LeftWorker, ListenerStatistics, MinerStatistics,
+    Statistics, Translator,
 };
 
 use crate::journal::Recorded;
@@ -24,6 +24,44 @@ pub(crate) struct Snapshot {
     pub(crate) jobs: Vec<Arc<JobStatistics>>,
     pub(crate) history: History,
     pub(crate) events: Vec<Arc<Recorded>>,
+}
+
+impl Snapshot {
+    /// Gives what is still true of a driver whose miners are let go: what it counted, and what happened.
+    pub(crate) fn last(&self) -> Self {
+        let listeners = self.statistics.listeners.iter();
+        let listeners = listeners.map(|listener| ListenerStatistics {
+            miners: 0,
+            ..*listener
+        });
+        let at_rest = |queue: Queue| Queue { length: 0, ..queue };
+        Self {
+            statistics: Statistics {
+                miners: 0,
+                miners_mining: 0,
+                hashrate: 0.0,
+                outage_since: None,
+                listeners: listeners.collect(),
+                difficulties: Vec::new(),
+                upstreams: Vec::new(),
+                ..self.statistics.clone()
+            },
+            timings: self.timings,
+            queues: self.queues.map(at_rest),
+            jobs: Vec::new(),
+            history: self.history.clone(),
+            events: self.events.clone(),
+        }
+    }
+
+    /// Gives no more than the counters.
+    pub(crate) fn counters(&self) -> Self {
+        Self {
+            history: History::new(Instant::now()),
+            events: Vec::new(),
+            ..self.last()
+        }
+    }
 }
 
 /// How long things take that the translator does not see.

@@ -44,6 +44,18 @@ fn a_good_config_is_told_in_short_and_exits_0() {
 }
 
 #[test]
+fn limits_on_miners_are_told_to_be_of_each_set_of_listeners() {
+    let example = include_str!("../../config.example.toml");
+    let second = "[[upstream]]\nname = \"second\"\nuser = \"b\"\nurl = \"stratum2+tcp://b.example.com:1\"\n\
+                  [[listener]]\naddress = \"127.0.0.1:1\"\nupstreams = [\"second\"]\n";
+    let path = config("sets.toml", format!("{example}\n{second}").as_bytes());
+    let output = millrace(&["check", "--config", path.to_str().unwrap()]);
+    let told = text(&output.stdout);
+    let words = "at most 20000 miners for each set of listeners with the same upstreams";
+    assert!(told.contains(words), "{told}{}", text(&output.stderr));
+}
+
+#[test]
 fn every_problem_is_told_with_the_files_name_and_exits_2() {
     let path = config("bad.toml", b"[[listener]]\nadress = \"0.0.0.0:3333\"\n");
     for command in ["check", "run"] {

@@ -28,6 +28,9 @@ impl fmt::Display for Summary<'_> {
         write!(f, "\n  {}", difficulty(&self.0.difficulty))?;
         write!(f, "\n  {}", self.outage())?;
         write!(f, "\n  at most {} miners", self.0.limits.max_miners)?;
+        if self.has_several_sets() {
+            f.write_str(" for each set of listeners with the same upstreams")?;
+        }
         match &self.0.state.directory {
             Some(directory) => write!(f, "\n  state is kept in {}", directory.display())?,
             None => {
@@ -46,6 +49,12 @@ impl fmt::Display for Summary<'_> {
 }
 
 impl Summary<'_> {
+    fn has_several_sets(&self) -> bool {
+        let mut lists = self.0.listeners.iter().map(|listener| &listener.upstreams);
+        let first = lists.next();
+        lists.any(|list| Some(list) != first)
+    }
+
     fn listener(&self, listener: &Listener) -> String {
         let upstreams: Vec<String> = listener
             .upstreams

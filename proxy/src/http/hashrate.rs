@@ -17,6 +17,9 @@ const STEP: usize = 5;
 /// Longest step, in minutes.
 const STEP_MOST: usize = 60;
 
+/// As long as minutes are kept.
+const DAY: Duration = Duration::from_secs(60 * HISTORY_MINUTES as u64);
+
 /// What is wanted.
 #[derive(Debug)]
 pub(super) struct HashrateHistory {
@@ -57,14 +60,18 @@ impl HashrateHistory {
     pub(super) fn of(&self, view: &View<Snapshot>) -> HashrateAnswer {
         let histories = || view.shards.iter().map(|seen| &seen.shown.history);
         let begun = histories().map(|history| history.begun()).min();
-        let begun = begun.unwrap_or(view.clock.instant);
+        // One that departed began perhaps longer ago than is shown.
+        let oldest = view.clock.instant.checked_sub(DAY);
+        let begun = begun.max(oldest).unwrap_or(view.clock.instant);
         let over = minutes_since(begun, view.clock.instant) / self.step;
         let mut steps: Vec<Step> = Vec::new();
         steps.resize_with(over.min(HISTORY_MINUTES), Step::default);
         for history in histories() {
             let ahead = minutes_since(begun, history.begun());
-            for (minute, done) in history.minutes().enumerate() {
-                if let Some(step) = steps.get_mut((ahead + minute) / self.step) {
+            let behind = minutes_since(history.begun(), begun);
+            for (minute, done) in history.minutes().enumerate().skip(behind) {
+                let minute = ahead + minute - behind;
+                if let Some(step) = steps.get_mut(minute / self.step) {
                     step.add(minute, done);
                 }
             }
@@ -94,7 +101,7 @@ impl Step {
 }
 
 fn minutes_since(begun: Instant, now: Instant) -> usize {
-    // Drivers begin within the same second.
+    // Drivers that begin together do so within the same second.
     let passed = now.saturating_duration_since(begun) + Duration::from_secs(1);
     usize::try_from(passed.as_secs() / 60).unwrap_or(usize::MAX)
 }

@@ -7,7 +7,6 @@ use hyper::body::Incoming;
 use hyper::header::ACCEPT;
 use hyper::{Method, Request, StatusCode};
 use serde::Serialize;
-use translate::UpstreamState;
 
 use crate::config::{Http, Token};
 use crate::snapshot::Snapshot;
@@ -21,8 +20,8 @@ use super::jobs::Jobs;
 use super::metrics;
 use super::miners::Miners;
 use super::query::Query;
-use super::shards::{Seen, Shards, Source, View};
-use super::status::Status;
+use super::shards::{Shards, View};
+use super::status::{Status, gives_work};
 use super::upstreams::Upstreams;
 use super::workers::Workers;
 
@@ -65,21 +64,21 @@ struct Probe {
 }
 
 impl Routes {
-    pub(super) fn new(http: &Http, sources: Vec<Source>) -> Self {
+    pub(super) fn new(http: &Http, shards: Shards) -> Self {
         Self {
             token: http.token.clone(),
             miner_series: http.miner_series,
             started: Instant::now(),
-            shards: Shards::new(sources),
+            shards,
             dashboard: Dashboard::new(),
         }
     }
 
     /// Makes those of other settings; the process is as old as it was.
-    pub(super) fn changed(&self, http: &Http, sources: Vec<Source>) -> Self {
+    pub(super) fn changed(&self, http: &Http, shards: Shards) -> Self {
         Self {
             started: self.started,
-            ..Self::new(http, sources)
+            ..Self::new(http, shards)
         }
     }
 
@@ -187,11 +186,9 @@ fn probe(trouble: Option<String>) -> Answer {
 
 /// Tells why no miner can be served, where that is so.
 fn unready(view: &View<Snapshot>) -> Option<&'static str> {
-    let gives_work = |shard: &Seen<Snapshot>| {
-        let upstreams = &shard.shown.statistics.upstreams;
-        let mut works = upstreams.iter().map(|it| it.state >= UpstreamState::Warm);
-        works.any(|works| works)
-    };
-    let ready = view.shards.iter().any(gives_work);
+    let ready = view
+        .shards
+        .iter()
+        .any(|it| gives_work(&it.shown.statistics));
     (!ready).then_some("no upstream gives work")
 }

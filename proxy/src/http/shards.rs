@@ -25,6 +25,13 @@ pub(crate) struct Source {
     pub(crate) inputs: Sender<Input>,
 }
 
+/// What a driver showed last whose miners were let go: counters must not fall.
+#[derive(Debug, Clone)]
+pub(crate) struct Departed {
+    pub(crate) listeners: Arc<[SocketAddr]>,
+    pub(crate) shown: Arc<Snapshot>,
+}
+
 /// A driver has not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the driver of {listener} has not answered within {} s", ANSWER.as_secs())]
@@ -36,6 +43,7 @@ pub(super) struct Unanswered {
 #[derive(Debug)]
 pub(super) struct Shards {
     shards: Vec<Shard>,
+    departed: Vec<Departed>,
 }
 
 #[derive(Debug)]
@@ -67,7 +75,7 @@ pub(super) struct View<T> {
 }
 
 impl Shards {
-    pub(super) fn new(sources: Vec<Source>) -> Self {
+    pub(super) fn new(sources: Vec<Source>, departed: Vec<Departed>) -> Self {
         let shards = sources.into_iter().map(|source| Shard {
             source,
             snapshot: Mutex::new(None),
@@ -75,16 +83,21 @@ impl Shards {
         });
         Self {
             shards: shards.collect(),
+            departed,
         }
     }
 
-    /// Asks all drivers for their counters.
+    /// Asks all drivers for their counters; those of drivers that there were are behind.
     pub(super) async fn snapshots(&self) -> Result<View<Snapshot>, Unanswered> {
         let mut shards = Vec::new();
         for shard in &self.shards {
             let shown = shard.ask(&shard.snapshot, Input::Snapshot).await?;
             shards.push(shard.seen(shown));
         }
+        shards.extend(self.departed.iter().map(|departed| Seen {
+            listeners: Arc::clone(&departed.listeners),
+            shown: Arc::clone(&departed.shown),
+        }));
         Ok(View {
             clock: Clock::now(),
             shards,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -95,7 +96,7 @@ impl Status {
         let mut meter = Meter::default();
         all().for_each(|statistics| meter.add(&statistics.meter));
         let outage = all().map(|statistics| statistics.outage_since);
-        let ready = upstreams().any(|upstream| upstream.state >= UpstreamState::Warm);
+        let ready = all().any(gives_work);
         let outage = outage.max().flatten().filter(|_| !ready);
         let active = upstreams().filter(|upstream| upstream.active);
         Self {
@@ -170,6 +171,26 @@ fn listeners(view: &View<Snapshot>) -> impl Iterator<Item = ListenerRow> {
     })
 }
 
+/// Tells whether a driver's miners have work, or could have it at once.
+pub(super) fn gives_work(statistics: &Statistics) -> bool {
+    let mut upstreams = statistics.upstreams.iter();
+    upstreams.any(|upstream| upstream.state >= UpstreamState::Warm)
+}
+
+/// Gives each listener that miners come to, and whether all shards that serve it give work.
+pub(super) fn ready_listeners(view: &View<Snapshot>) -> BTreeMap<SocketAddr, bool> {
+    let mut ready = BTreeMap::new();
+    for seen in &view.shards {
+        let statistics = &seen.shown.statistics;
+        // One whose miners were let go has no upstreams left.
+        let listeners = seen.listeners.iter();
+        for listener in listeners.filter(|_| !statistics.upstreams.is_empty()) {
+            *ready.entry(*listener).or_insert(true) &= gives_work(statistics);
+        }
+    }
+    ready
+}
+
 /// Adds up each listener's counters over the shards that serve it.
 pub(super) fn listener_counters(view: &View<Snapshot>) -> Vec<(SocketAddr, ListenerStatistics)> {
     let mut sums: Vec<(SocketAddr, ListenerStatistics)> = Vec::new();
@@ -202,9 +223,14 @@ pub(super) fn add_up<'a>(
 /// Says what an operator should look at, the gravest first.
 fn troubles(view: &View<Snapshot>) -> Vec<String> {
     let mut troubles = Vec::new();
+    let mut outages: Vec<&Arc<[SocketAddr]>> = Vec::new();
     for seen in &view.shards {
         let statistics = &seen.shown.statistics;
-        if let Some(since) = statistics.outage_since {
+        let is_told = outages
+            .iter()
+            .any(|told| Arc::ptr_eq(told, &seen.listeners));
+        if let Some(since) = statistics.outage_since.filter(|_| !is_told) {
+            outages.push(&seen.listeners);
             let passed = view.clock.instant.saturating_duration_since(since);
             let addresses: Vec<_> = seen.listeners.iter().map(ToString::to_string).collect();
             troubles.push(format!(
@@ -213,7 +239,12 @@ fn troubles(view: &View<Snapshot>) -> Vec<String> {
                 passed.as_secs()
             ));
         }
-        troubles.extend(statistics.upstreams.iter().filter_map(trouble));
+        for trouble in statistics.upstreams.iter().filter_map(trouble) {
+            // Other shards may have the same one.
+            if !troubles.contains(&trouble) {
+                troubles.push(trouble);
+            }
+        }
     }
     troubles
 }

@@ -30,7 +30,9 @@ pub struct History {
 }
 
 impl History {
-    pub(crate) fn new(now: Instant) -> Self {
+    /// Makes one without any minute.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
         Self {
             begun: now,
             minutes: VecDeque::new(),

@@ -1,6 +1,7 @@
 //! HTTP from outside: the probes, who is let in, and what the metrics say beside what the pool says.
 
 use std::io::{Read, Write};
+use std::net::Shutdown;
 
 use tests::{Answer, Http, Pool, Program, ProxyConfig, Rig};
 
@@ -227,6 +228,22 @@ fn a_port_that_is_taken_is_told_as_a_listeners() {
     assert_eq!(ended.code, Some(1));
     let words = format!("cannot listen on {address}: ");
     assert!(ended.stderr.contains(&words), "{}", ended.stderr);
+}
+
+#[test]
+fn who_asks_and_then_sends_no_more_is_answered() {
+    let pool = Pool::start(Pool::config());
+    let (proxy, http) = start(&pool, "");
+    for _ in 0..20 {
+        let mut stream = http.connect();
+        let request = "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    proxy.stop();
 }
 
 #[test]

@@ -246,7 +246,8 @@ fn ports_open_and_close_and_whoever_is_in_stays() {
 fn a_listener_with_upstreams_of_its_own_comes_with_a_channel_and_goes_with_its_miners() {
     let pools = [Pool::start(Pool::config()), Pool::start(Pool::config())];
     let config = ProxyConfig::new(&[pools[0].url(), pools[1].url()])
-        .listener_line("upstreams = [\"pool0\"]");
+        .listener_line("upstreams = [\"pool0\"]")
+        .http("");
     let both = config
         .clone()
         .sections("[[listener]]\naddress = \"127.0.0.2:0\"\nupstreams = [\"pool1\"]\n");
@@ -258,6 +259,12 @@ fn a_listener_with_upstreams_of_its_own_comes_with_a_channel_and_goes_with_its_m
     let mut rig = Rig::start(line.rsplit(' ').next().unwrap().parse().unwrap(), "two");
     rig.mine();
     assert_eq!(pools[1].next_share().worker.unwrap().to_string(), "two");
+    let http = proxy.http();
+    let shares = |count| {
+        move |status: &serde_json::Value| status["shares"]["accepted"].as_u64() == Some(count)
+    };
+    let status = http.wait_for("/api/v1/status", shares(2));
+    assert_eq!(status["miners"]["connected"], 2);
     let told = proxy.reload(&config.text());
     assert!(
         told[0].ends_with("listener 127.0.0.2:0 closed (its miners are let go)"),
@@ -269,6 +276,19 @@ fn a_listener_with_upstreams_of_its_own_comes_with_a_channel_and_goes_with_its_m
         matches!(event, PoolEvent::ChannelClosed { .. }).then_some(())
     });
     first.mine();
+    // Counters go on from where they were: for Prometheus a fall is a restart.
+    let status = http.wait_for("/api/v1/status", shares(3));
+    assert_eq!(status["miners"]["connected"], 1);
+    assert_eq!(status["miners"]["connections"], 2);
+    assert_eq!(status["listeners"].as_array().unwrap().len(), 2);
+    let page = http.get("/metrics");
+    let ready = |address| {
+        page.metric(&format!(
+            "millrace_listener_ready{{listener=\"{address}\"}}"
+        ))
+    };
+    assert_eq!(ready(proxy.address()), Some(1.0));
+    assert_eq!(page.body.matches("millrace_listener_ready{").count(), 1);
     proxy.stop();
 }
 

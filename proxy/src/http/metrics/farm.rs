@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use prometheus_client::metrics::MetricType;
-use translate::{HASHES_PER_DIFFICULTY, Latency, Refusal, Statistics, UpstreamState};
+use translate::{HASHES_PER_DIFFICULTY, Latency, Refusal, Statistics};
 
 use super::super::process::Process;
-use super::super::status::{add_up, listener_counters};
+use super::super::status::{add_up, gives_work, listener_counters, ready_listeners};
 use super::families::{Families, Labels, WINDOWS, labelled};
 use super::{Page, statistics};
 
@@ -39,12 +39,23 @@ fn sum(page: &Page, count: fn(&Statistics) -> u64) -> u64 {
 }
 
 fn write_miners(page: &Page, out: &mut Families<'_>) -> fmt::Result {
-    let ready = statistics(page)
-        .flat_map(|it| &it.upstreams)
-        .any(|upstream| upstream.state >= UpstreamState::Warm);
+    let ready = statistics(page).any(gives_work);
     out.gauge(
         ("millrace_ready", "1 while an upstream gives work, else 0."),
         u32::from(ready),
+    )?;
+    let all_ready = ready_listeners(&page.view).into_iter();
+    let all_ready: Vec<_> = all_ready
+        .map(|(address, ready)| (address.to_string(), u32::from(ready)))
+        .collect();
+    out.gauges(
+        (
+            "millrace_listener_ready",
+            "1 while an upstream gives work to all who come to the listener, else 0.",
+        ),
+        all_ready
+            .iter()
+            .map(|(address, ready)| (vec![("listener", &**address)], *ready)),
     )?;
     let listeners: Vec<_> = listener_counters(&page.view)
         .into_iter()
