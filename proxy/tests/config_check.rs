@@ -46,7 +46,7 @@ fn a_good_config_is_told_in_short_and_exits_0() {
 #[test]
 fn limits_on_miners_are_told_to_be_of_each_set_of_listeners() {
     let example = include_str!("../../config.example.toml");
-    let second = "[[upstream]]\nname = \"second\"\nuser = \"b\"\nurl = \"stratum2+tcp://b.example.com:1\"\n\
+    let second = "[[upstream]]\nname = \"second\"\nuser = \"b\"\nurl = \"stratum2+tcp://b.example.com:1/9bXiEd8boQVhq7WddEcERUL5tyyJVFYdU8th3HfbNXK3Yw6GRXh\"\n\
                   [[listener]]\naddress = \"127.0.0.1:1\"\nupstreams = [\"second\"]\n";
     let path = config("sets.toml", format!("{example}\n{second}").as_bytes());
     let output = millrace(&["check", "--config", path.to_str().unwrap()]);
