@@ -251,6 +251,15 @@ impl<T> Told<T> {
     }
 }
 
+impl<T> Drop for Told<T> {
+    /// Drops what nobody will take out any more: a question in it has somebody who waits for the answer, and the queue
+    /// itself is there as long as anybody can send.
+    fn drop(&mut self) {
+        self.queue.close();
+        while self.queue.try_recv().is_ok() {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -316,6 +325,18 @@ mod tests {
         }
         assert_eq!(heard, ["one", "two"]);
         sending.join().unwrap();
+    }
+
+    #[test]
+    fn who_asks_a_thread_that_ends_is_not_kept_waiting() {
+        let poller = Poller::new().unwrap();
+        let (sender, receiver) = async_channel::bounded(4);
+        let told = Told::new(receiver, &poller);
+        let (asker, answer) = async_channel::bounded::<u8>(1);
+        sender.try_send(asker).unwrap();
+        drop(told);
+        assert_eq!(answer.try_recv(), Err(async_channel::TryRecvError::Closed));
+        assert!(sender.is_closed());
     }
 
     #[test]
