@@ -14,8 +14,9 @@ mod plan;
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::appliance::{
     Appliance, Group, Listening, Port, StartError, brain_configs, chosen, http_settings, listen,
@@ -37,6 +38,8 @@ use self::plan::{Home, Plan, Served};
 
 /// Drivers that there were whose plot and events are shown.
 const DEPARTED: usize = 16;
+/// Longest wait for the disk: whoever asks for a stop meanwhile waits too.
+const READING: Duration = Duration::from_secs(5);
 
 /// Why another config is not applied.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +50,9 @@ pub enum ReloadError {
     /// The system does not give what it takes.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The file is of a kind that is waited for, or on a disk that does not answer.
+    #[error("{}: has not been read within {READING:?}; is it a pipe, or is its disk away?", .0.display())]
+    Unread(PathBuf),
 }
 
 /// All that is needed to apply another config, so that nothing can fail any more.
@@ -109,9 +115,7 @@ impl Appliance {
     /// # Errors
     /// Everything that is wrong with the file, or that only a restart can change; nothing is done then.
     pub async fn follow(&mut self, path: &Path) -> Result<Vec<Change>, ReloadError> {
-        let path = path.to_owned();
-        // The disk may take its time; the drivers' thread has none.
-        let (config, source) = runtime::unblock(move || Config::load_with_source(&path)).await?;
+        let (config, source) = read(path.to_owned()).await?;
         if config == self.config {
             return Ok(Vec::new());
         }
@@ -439,6 +443,16 @@ impl Appliance {
             http.change(http_settings(config, sources, departed)).await;
         }
     }
+}
+
+/// Reads a config file. The disk may take its time; the drivers' thread has none.
+async fn read(path: PathBuf) -> Result<(Config, Source), ReloadError> {
+    let load = {
+        let path = path.clone();
+        runtime::unblock(move || Config::load_with_source(&path))
+    };
+    let loaded = runtime::within(READING, load).await;
+    Ok(loaded.ok_or(ReloadError::Unread(path))??)
 }
 
 /// Gives what becomes of a group's ports; those that are new come behind, but for one that there was before.

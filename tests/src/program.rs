@@ -222,9 +222,23 @@ impl Program {
     /// Where nothing is said.
     #[must_use]
     pub fn reload(&self, text: &str) -> Vec<String> {
+        std::fs::write(self.config(), text).expect("a temporary file can be written");
+        self.reload_as_it_is()
+    }
+
+    /// Gives the path of its config file.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.directory.join("millrace.toml")
+    }
+
+    /// Has its config file read, whatever is there now, and gives the lines that say how that went.
+    ///
+    /// # Panics
+    /// Where nothing is said.
+    #[must_use]
+    pub fn reload_as_it_is(&self) -> Vec<String> {
         let before = self.log.lock().0.len();
-        let path = self.directory.join("millrace.toml");
-        std::fs::write(path, text).expect("a temporary file can be written");
         self.signal("HUP");
         let outcome = |lines: &[String]| {
             let lines = lines.get(before..).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! A changed config while miners are connected: SIGHUP applies it without losing one, or refuses it as a whole.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
 
 use async_std::task::block_on;
 use sv1_miner::{Farm, FarmConfig, Stats};
@@ -354,5 +355,21 @@ fn a_reload_that_comes_before_work_and_miners_counts_too() {
     wire.set_up("rig");
     let difficulty = wire.notification("mining.set_difficulty")[0].as_f64();
     assert_eq!(difficulty, Some(2_f64.powi(-19)));
+    proxy.stop();
+}
+
+#[test]
+fn a_file_that_cannot_be_read_to_its_end_is_refused_in_time() {
+    let (_pool, proxy) = pool_and_proxy(Pool::config());
+    let mut rig = Rig::start(proxy.address(), "rig");
+    std::fs::remove_file(proxy.config()).unwrap();
+    let made = Command::new("mkfifo").arg(proxy.config()).status();
+    assert!(made.unwrap().success());
+    let told = proxy.reload_as_it_is();
+    assert!(
+        told[0].contains("config not reloaded: ") && told[0].contains("has not been read within"),
+        "{told:?}"
+    );
+    rig.mine();
     proxy.stop();
 }
