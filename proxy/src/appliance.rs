@@ -351,12 +351,12 @@ impl Group {
         })
     }
 
-    /// Has its miners let go, and its drivers end. Gives what they showed last.
-    pub(crate) async fn let_go(self) -> Vec<http::Departed> {
+    /// Gives what it has to show last.
+    pub(crate) async fn last_shown(&self) -> Vec<http::Departed> {
         let mut departed = Vec::new();
         for source in self.sources() {
             let (asker, answer) = async_channel::bounded(1);
-            // All fail only where the driver has ended.
+            // Both fail only where the driver has ended.
             let _ = source.inputs.send(Input::Snapshot(asker)).await;
             if let Ok(snapshot) = answer.recv().await {
                 departed.push(http::Departed {
@@ -364,9 +364,19 @@ impl Group {
                     shown: Arc::new(snapshot.last()),
                 });
             }
-            let _ = source.inputs.send(Input::LetGo).await;
         }
         departed
+    }
+
+    /// Has its miners let go, and its drivers end; waits until its ports are free.
+    pub(crate) async fn let_go(self) {
+        let (closed, all_closed) = async_channel::bounded(self.shards.len().max(1));
+        for shard in &self.shards {
+            // Fails only where the driver has ended.
+            let _ = shard.inputs.send(Input::LetGo(closed.clone())).await;
+        }
+        drop(closed);
+        while all_closed.recv().await.is_ok() {}
     }
 }
 

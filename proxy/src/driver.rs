@@ -79,8 +79,9 @@ pub(crate) enum Input {
     Reconfigure(Box<Reconfiguration>, Sender<()>),
     /// Something happened beside the translator that is to be remembered.
     Note(Event),
-    /// The miners are to be let go, because their ports are closed for good; the driver ends.
-    LetGo,
+    /// The miners are to be let go, because their ports are closed for good; the driver ends. Who asked is told once
+    /// others may have the ports.
+    LetGo(Sender<()>),
     /// The process is to stop.
     Stop,
 }
@@ -365,7 +366,12 @@ impl Driver {
             }
             Input::Reconfigure(other, done) => self.reconfigure(now, *other, &done),
             Input::Note(event) => self.records.journal.note(event),
-            Input::LetGo => self.stop(Translator::let_go),
+            Input::LetGo(closed) => {
+                self.listeners.clear();
+                // Who asked may have gone.
+                let _ = closed.try_send(());
+                self.stop(Translator::let_go);
+            }
             Input::Stop => self.stop(Translator::stop),
         }
         self.collect_outputs();

@@ -223,8 +223,7 @@ impl Appliance {
                 Ok(group) => new.push(group),
                 Err(error) => {
                     for group in new {
-                        // They have nothing to show.
-                        let _ = group.let_go().await;
+                        group.let_go().await;
                     }
                     return Err(error);
                 }
@@ -317,6 +316,7 @@ impl Appliance {
     async fn apply(&mut self, prepared: Prepared) {
         let config = prepared.config;
         let before = std::mem::take(&mut self.groups);
+        let mut ended = Vec::new();
         for (mut group, next) in before.into_iter().zip(prepared.groups) {
             match next {
                 Some(next) => {
@@ -324,10 +324,9 @@ impl Appliance {
                     self.groups.push(group);
                 }
                 None => {
-                    log::info!("letting miners go whose listener is not in the config any more");
-                    // Its last words need no waiting for.
-                    let departed = group.let_go().await;
+                    let departed = group.last_shown().await;
                     self.note_departed(departed);
+                    ended.push(group);
                 }
             }
         }
@@ -335,14 +334,18 @@ impl Appliance {
             for port in &group.ports {
                 log::info!("listening for miners on {}", port.address);
             }
-            if let Some(saving) = &self.saving {
-                for shard in &group.shards {
-                    saving.add(shard.inputs.clone()).await;
-                }
-            }
             self.groups.push(group);
         }
+        if let Some(saving) = &self.saving {
+            saving.change(self.drivers());
+        }
         self.change_http(&config, prepared.http).await;
+        // Once HTTP asks them no more.
+        for group in ended {
+            log::info!("letting miners go whose listener is not in the config any more");
+            // Its last words need no waiting for.
+            group.let_go().await;
+        }
         logging::change(&config.log);
         if config.limits != self.config.limits {
             // Warns where the system lets in fewer miners than the config.

@@ -79,6 +79,16 @@ impl Workers {
         &self.known
     }
 
+    /// Takes note that there are other translators now: for each of them which one it was before, if any.
+    pub(crate) fn rearrange(&mut self, before: impl Iterator<Item = Option<usize>>) {
+        let mut reported = std::mem::take(&mut self.reported);
+        let reports = before.map(|place| {
+            let its = place.and_then(|place| reported.get_mut(place));
+            its.map_or_else(|| self.known.clone(), std::mem::take)
+        });
+        self.reported = reports.collect();
+    }
+
     /// Takes what each translator knows, always in the same order, and writes the file where that is news. Nothing is
     /// taken from one whose report is empty: it has ended.
     pub(crate) fn save(&mut self, learnt: Vec<Difficulties>) {

@@ -4,6 +4,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 
 use async_std::task::block_on;
+use millrace::appliance::Appliance;
+use millrace::config::Config;
 use sv1_miner::{Farm, FarmConfig, Stats};
 use sv2_pool::PoolEvent;
 use tests::{Http, PATIENCE, Pool, Program, ProxyConfig, Rig, Wire};
@@ -372,4 +374,28 @@ fn a_file_that_cannot_be_read_to_its_end_is_refused_in_time() {
     );
     rig.mine();
     proxy.stop();
+}
+
+#[test]
+fn a_port_whose_miners_were_let_go_can_be_had_again_at_once() {
+    let pools = [Pool::start(Pool::config()), Pool::start(Pool::config())];
+    let listener = TcpListener::bind("127.0.0.2:0").unwrap();
+    let free = listener.local_addr().unwrap();
+    drop(listener);
+    let without = ProxyConfig::new(&[pools[0].url(), pools[1].url()])
+        .listener_line("upstreams = [\"pool0\"]");
+    let with = without.clone().sections(&format!(
+        "[[listener]]\naddress = \"{free}\"\nupstreams = [\"pool1\"]\n"
+    ));
+    let path = std::env::temp_dir().join(format!("millrace-ports-{}.toml", std::process::id()));
+    let first = Config::parse("first", &without.text()).unwrap();
+    block_on(async {
+        let mut appliance = Appliance::start(&first).unwrap();
+        for config in std::iter::repeat_n([&with, &without], 50).flatten() {
+            std::fs::write(&path, config.text()).unwrap();
+            appliance.follow(&path).await.unwrap();
+        }
+        appliance.stop().await;
+    });
+    std::fs::remove_file(path).unwrap();
 }

@@ -118,6 +118,20 @@ fn what_one_translator_still_believes_does_not_come_back() {
 }
 
 #[test]
+fn of_translators_that_have_ended_nothing_is_kept_and_the_others_are_told_apart() {
+    let place = Place::new();
+    let mut workers = place.workers();
+    let (old, new) = (difficulties(&[("rig", 1.0)]), difficulties(&[("rig", 2.0)]));
+    workers.save(vec![old.clone(), Vec::new(), old.clone()]);
+    workers.save(vec![old.clone(), Vec::new(), new.clone()]);
+    workers.rearrange([Some(2), None, Some(0)].into_iter());
+    workers.save(vec![new.clone(), Vec::new(), old]);
+    assert_eq!(*workers.known(), new, "what the last one believes is old");
+    workers.rearrange([Some(0)].into_iter());
+    assert_eq!(workers.reported, [new]);
+}
+
+#[test]
 fn a_file_that_cannot_be_written_stays_and_is_written_later() {
     let place = Place::with("millrace workers 1\n1 \"a\"\n");
     let mut workers = place.workers();
