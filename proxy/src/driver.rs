@@ -252,7 +252,12 @@ impl Driver {
             if left.is_zero() || nothing_waits {
                 break;
             }
-            self.look(Some(left))?;
+            // Who rang while miners were written to does not ring again.
+            let wait = match self.has_parting_rung {
+                true => Duration::ZERO,
+                false => left,
+            };
+            self.look(Some(wait))?;
             self.go_on_parting(Instant::now());
             self.act()?;
         }
@@ -279,6 +284,7 @@ impl Driver {
         let is_busy = (!self.in_line.is_empty() && !self.is_pushed_back())
             || !self.upstreams_in_line.is_empty()
             || self.census.is_some()
+            || self.has_parting_rung
             || self.told.may_have_more();
         if is_busy {
             return Some(Duration::ZERO);
