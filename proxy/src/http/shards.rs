@@ -34,9 +34,13 @@ pub(crate) struct Departed {
 
 /// A driver has not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the driver of {listener} has not answered within {} s", ANSWER.as_secs())]
-pub(super) struct Unanswered {
-    listener: SocketAddr,
+pub(super) enum Unanswered {
+    /// It does not turn.
+    #[error("the driver of {0} has not answered within {limit} s", limit = ANSWER.as_secs())]
+    Late(SocketAddr),
+    /// It has ended since it was known to be there.
+    #[error("the driver of {0} has just ended")]
+    Ended(SocketAddr),
 }
 
 /// All drivers.
@@ -138,8 +142,11 @@ impl Shard {
             self.source.inputs.send(question(asker)).await.ok()?;
             answer.recv().await.ok()
         };
-        let shown = runtime::within(ANSWER, answer).await.flatten();
-        let shown = shown.ok_or_else(|| self.unanswered())?;
+        let shown = match runtime::within(ANSWER, answer).await {
+            Some(Some(shown)) => shown,
+            Some(None) => return Err(Unanswered::Ended(self.listener())),
+            None => return Err(Unanswered::Late(self.listener())),
+        };
         *kept = Some(Kept {
             asked,
             shown: Arc::clone(&shown),
@@ -147,11 +154,10 @@ impl Shard {
         Ok(shown)
     }
 
-    fn unanswered(&self) -> Unanswered {
+    /// Gives a listener to name it by.
+    fn listener(&self) -> SocketAddr {
         let listener = self.source.listeners.first().copied();
-        Unanswered {
-            listener: listener.unwrap_or_else(|| SocketAddr::from(([0; 4], 0))),
-        }
+        listener.unwrap_or_else(|| SocketAddr::from(([0; 4], 0)))
     }
 
     fn seen<T>(&self, shown: Arc<T>) -> Seen<T> {
@@ -159,5 +165,24 @@ impl Shard {
             listeners: Arc::clone(&self.source.listeners),
             shown,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_driver_that_has_ended_is_not_waited_for_and_said_to_have_ended() {
+        let listener = SocketAddr::from(([127, 0, 0, 1], 3_333));
+        let shards = Shards::new(
+            vec![Source {
+                listeners: Arc::new([listener]),
+                inputs: async_channel::bounded(1).0,
+            }],
+            Vec::new(),
+        );
+        let asked = runtime::block_on(shards.snapshots());
+        assert_eq!(asked.unwrap_err(), Unanswered::Ended(listener));
     }
 }
