@@ -2,17 +2,23 @@
 //!
 //! To systemd's journal each line begins with its severity as `sd-daemon(3)` has it, and without the time.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
+use std::panic::{self, PanicHookInfo};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use env_logger::{Builder, Env};
 use log::{Level, LevelFilter};
 use translate::{Event, Severity};
 
 use crate::config::{Log, Timestamps};
+
+/// What lines of the whole program are said to come from.
+const TARGET: &str = "millrace";
 
 /// Whether lines begin with the time; the logger is the process's, so this is too.
 static TIMESTAMPS: AtomicBool = AtomicBool::new(true);
@@ -87,6 +93,46 @@ fn on_one_line(words: String) -> String {
     words.chars().map(escaped).collect()
 }
 
+/// Tells line by line why the program cannot do its work, also where `RUST_LOG` wants to hear of nothing.
+pub(crate) fn insist(words: &str) {
+    for line in words.lines() {
+        if log::log_enabled!(target: TARGET, Level::Error) {
+            log::error!(target: TARGET, "{line}");
+            continue;
+        }
+        let priority = match goes_to_journal() {
+            true => format!("<{}>", priority(Level::Error)),
+            false => String::new(),
+        };
+        eprintln!(
+            "{priority}{:5} {}",
+            Level::Error,
+            on_one_line(line.to_owned())
+        );
+    }
+}
+
+/// Has a panic told as an error of one line, instead of as some lines without a severity.
+pub(crate) fn tell_panics() {
+    panic::set_hook(Box::new(|panic| {
+        insist(&on_one_line(words_of(panic)));
+        let backtrace = Backtrace::capture();
+        if backtrace.status() == BacktraceStatus::Captured {
+            insist(&backtrace.to_string());
+        }
+    }));
+}
+
+fn words_of(panic: &PanicHookInfo<'_>) -> String {
+    let thread = thread::current();
+    let name = thread.name().unwrap_or("without a name");
+    let words = panic.payload_as_str().unwrap_or("no words");
+    match panic.location() {
+        Some(location) => format!("thread {name} panicked at {location}: {words}"),
+        None => format!("thread {name} panicked: {words}"),
+    }
+}
+
 /// Writes an event of the translator.
 pub(crate) fn event(event: &Event) {
     let level = match event.severity() {
@@ -95,7 +141,7 @@ pub(crate) fn event(event: &Event) {
         Severity::Info => Level::Info,
         Severity::Debug => Level::Debug,
     };
-    log::log!(target: "millrace", level, "{event}");
+    log::log!(target: TARGET, level, "{event}");
 }
 
 #[cfg(test)]
@@ -108,6 +154,26 @@ mod tests {
         let shown = "pool: \"no\"\\nERROR all is lost\\u{1b}[2J";
         assert_eq!(on_one_line(words), shown);
         assert_eq!(on_one_line("\"größer\"".into()), "\"größer\"");
+    }
+
+    #[test]
+    fn a_panic_is_told_with_its_thread_place_and_words() {
+        let (sender, told) = std::sync::mpsc::channel();
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| match thread::current().name() {
+            Some("breaks") => sender.send(words_of(panic)).unwrap(),
+            // Other tests run in this process.
+            _ => before(panic),
+        }));
+        let breaks = thread::Builder::new().name("breaks".into());
+        let breaks = breaks.spawn(|| panic!("a share of {} bytes", 7)).unwrap();
+        assert!(breaks.join().is_err());
+        let told = told.recv().unwrap();
+        assert!(
+            told.starts_with("thread breaks panicked at proxy/src/logging.rs:"),
+            "{told}"
+        );
+        assert!(told.ends_with(": a share of 7 bytes"), "{told}");
     }
 
     #[test]

@@ -9,19 +9,26 @@ use futures_lite::future;
 
 use crate::appliance::{Appliance, StartError};
 use crate::arguments::BAD_USAGE;
+use crate::config::{Config, Log};
 use crate::notify::Notify;
 use crate::runtime::Signal;
 use crate::sockets::Sockets;
 use crate::watch::Watch;
-use crate::{check, logging, runtime};
+use crate::{logging, runtime};
 
 /// Runs the appliance of a config file.
 ///
 /// # Errors
 /// Exit code 2 for a bad config, 1 where it cannot start.
 pub fn run(path: &Path) -> Result<(), ExitCode> {
-    let config = check::load_to_run(path)?;
-    logging::start(&config.log);
+    // The config says how to log, unless it is wrong: that has to reach the log as well.
+    logging::start(&Log::default());
+    logging::tell_panics();
+    let config = Config::load_to_run(path).map_err(|error| {
+        logging::insist(&error.to_string());
+        ExitCode::from(BAD_USAGE)
+    })?;
+    logging::change(&config.log);
     let sockets =
         Sockets::of_environment().map_err(|error| cannot_start(&StartError::Sockets(error)))?;
     runtime::use_one_thread();

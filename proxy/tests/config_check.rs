@@ -58,22 +58,34 @@ fn limits_on_miners_are_told_to_be_of_each_set_of_listeners() {
 #[test]
 fn every_problem_is_told_with_the_files_name_and_exits_2() {
     let path = config("bad.toml", b"[[listener]]\nadress = \"0.0.0.0:3333\"\n");
-    for command in ["check", "run"] {
-        let output = millrace(&[command, "--config", path.to_str().unwrap()]);
+    let file = path.display();
+    let problems = [
+        format!("{file}:1: upstream: missing; add at least one [[upstream]]"),
+        format!(
+            "{file}:1: listener.address: missing; write where miners connect, such as \"0.0.0.0:3333\""
+        ),
+        format!("{file}:2: listener.adress: unknown key; did you mean `address`?"),
+    ];
+    let output = millrace(&["check", "--config", path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(text(&output.stdout), "");
+    let lines: Vec<&str> = text(&output.stderr).lines().collect();
+    assert_eq!(lines, problems);
+    // To the log each is an error, whatever is to be logged.
+    for wanted in ["info", "off", "translate=debug"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
+        command.args(["run", "--config", path.to_str().unwrap()]);
+        let output = command.env("RUST_LOG", wanted).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
         assert_eq!(text(&output.stdout), "");
-        let lines: Vec<&str> = text(&output.stderr).lines().collect();
-        let file = path.display();
-        assert_eq!(
-            lines,
-            [
-                format!("{file}:1: upstream: missing; add at least one [[upstream]]"),
-                format!(
-                    "{file}:1: listener.address: missing; write where miners connect, such as \"0.0.0.0:3333\""
-                ),
-                format!("{file}:2: listener.adress: unknown key; did you mean `address`?"),
-            ]
-        );
+        let log = text(&output.stderr);
+        assert_eq!(log.lines().count(), problems.len(), "{wanted}: {log}");
+        for (line, problem) in log.lines().zip(&problems) {
+            assert!(
+                line.ends_with(&format!("ERROR {problem}")),
+                "{wanted}: {line}"
+            );
+        }
     }
 }
 

@@ -238,6 +238,22 @@ fn the_journal_is_told_severities_and_no_times() {
 }
 
 #[test]
+fn the_journal_is_told_the_severity_of_a_wrong_config() {
+    let pool = Pool::start(Pool::config());
+    let config = ProxyConfig::new(&[pool.url()]).limit("queu = 5\nidle_timeout = \"soon\"");
+    for wanted in ["", "export RUST_LOG=off; "] {
+        let journal =
+            format!("export JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2); {wanted}");
+        let ended = Program::run_after(&journal, millrace(), &config).ended();
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        let log: Vec<&str> = ended.stderr.lines().collect();
+        assert!(log.len() > 1, "{ended:?}");
+        let told = |line: &&str| line.starts_with("<3>ERROR /") && line.contains(": limits.");
+        assert!(log.iter().all(told), "{ended:?}");
+    }
+}
+
+#[test]
 fn the_log_sums_up() {
     let pool = Pool::start(Pool::config());
     let config = ProxyConfig::new(&[pool.url()]).log_line("summary = \"1s\"");
