@@ -298,8 +298,13 @@ impl Event {
             | Self::MinersMoved { .. }
             | Self::ConfigChanged { .. }
             | Self::MinerReady { .. } => Severity::Info,
-            // What is told as a limit once a minute is not repeated for each connection.
-            Self::MinerClosed { reason, .. } if reason.is_told_as_limit() => Severity::Debug,
+            // What is told once a minute for an address is not repeated for each connection that nobody knows, nor for
+            // each of an address that is banned.
+            Self::MinerClosed { worker, reason, .. }
+                if reason.is_ban() || worker.is_empty() && reason.label().is_some() =>
+            {
+                Severity::Debug
+            }
             // Who never mined is nobody.
             Self::MinerLeft { worker, .. } if worker.is_empty() => Severity::Debug,
             Self::MinerClosed { .. } | Self::MinerLeft { .. } => Severity::Info,

@@ -187,8 +187,8 @@ impl CloseReason {
         }
     }
 
-    /// Tells whether a limit on miners says it already.
-    pub(crate) fn is_told_as_limit(&self) -> bool {
-        self.label().is_some() || matches!(self, Self::Banned(_))
+    /// Tells whether it is the address's fault rather than this connection's.
+    pub(crate) fn is_ban(&self) -> bool {
+        matches!(self, Self::Banned(_))
     }
 }

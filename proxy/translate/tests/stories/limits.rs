@@ -97,6 +97,35 @@ fn silent_connections_are_closed_and_told_once() {
     );
 }
 
+/// Gives what is told at "info" of connections that were closed.
+fn told_of_closed(bench: &Bench) -> Vec<String> {
+    let closed = bench.events.iter().filter(|event| {
+        matches!(event, Event::MinerClosed { .. }) && event.severity() <= Severity::Info
+    });
+    closed.map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_machine_that_is_closed_for_a_limit_is_named_and_a_connection_that_nobody_knows_is_not() {
+    let mut bench = Bench::with_work(config());
+    let named: Vec<_> = (0..2)
+        .map(|port| start_at(&mut bench, at(1, port)))
+        .collect();
+    let unknown = bench.try_connect_from(at(1, 2)).unwrap();
+    bench.close(named[0], CloseReason::NotReading("reads nothing".into()));
+    bench.say(unknown, "hello");
+    bench.wait(601.0);
+    assert_eq!(bench.closed(named[1]), Some(&CloseReason::Idle(600)));
+    assert!(bench.closed(unknown).is_some());
+    assert_eq!(
+        told_of_closed(&bench),
+        [
+            "closed 198.51.100.1:0 (\"farm.rig\"): reads nothing",
+            "closed 198.51.100.1:1 (\"farm.rig\"): sent nothing for 600 s",
+        ]
+    );
+}
+
 #[test]
 fn a_miner_whose_shares_are_invalid_is_paused_and_then_judged_again() {
     let mut bench = Bench::with_work(config());
@@ -158,6 +187,7 @@ fn an_address_that_goes_on_is_banned_for_a_while_and_no_other() {
         event.severity() == Severity::Warning && event.to_string().contains("banned for")
     });
     assert_eq!(warnings.count(), 1, "one line for one cause");
+    assert!(told_of_closed(&bench).is_empty());
     assert_eq!(bench.try_connect_from(at(2, 3)), None);
     let banned = |event: &Event| {
         matches!(
