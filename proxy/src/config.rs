@@ -118,7 +118,9 @@ impl Config {
             }
             Ok(_) => match String::from_utf8(bytes) {
                 Ok(text) => {
-                    let config = Self::parse(&file, &text)?;
+                    let mut config = Self::parse(&file, &text)?;
+                    let made = std::env::var_os("STATE_DIRECTORY");
+                    config.state.settle(made.as_deref());
                     let source = Source { file, text };
                     config.check_state(&source, counts)?;
                     Ok((config, source))
@@ -128,7 +130,7 @@ impl Config {
         }
     }
 
-    /// Reads a config from its text; `file` is its name in the problems.
+    /// Reads a config from its text, whatever the environment says; `file` is its name in the problems.
     ///
     /// # Errors
     /// Every problem of the text at once.

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// It is not there and cannot be made.
-    #[error("cannot make the directory {}: {error}; make it yourself, or name another", path.display())]
+    #[error("cannot make the directory {}: {error}; {}", path.display(), advice(path, error))]
     CannotMake {
         /// The directory.
         path: PathBuf,
@@ -25,13 +25,33 @@ pub enum StateError {
         error: io::Error,
     },
     /// Files cannot be written in it.
-    #[error("cannot write in {}: {error}; give it to the user that runs millrace, or name another", path.display())]
+    #[error("cannot write in {}: {error}; {}", path.display(), advice(path, error))]
     CannotWrite {
         /// The directory.
         path: PathBuf,
         /// The operating system's reason.
         error: io::Error,
     },
+}
+
+/// Says what to do about a directory that cannot be used.
+fn advice(path: &Path, error: &io::Error) -> String {
+    let words = match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "give it to the user that runs millrace, or name another"
+        }
+        io::ErrorKind::NotFound => "make it yourself, or name another",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room there",
+        io::ErrorKind::ReadOnlyFilesystem => {
+            return format!(
+                "it is read-only for this process; under systemd ReadWritePaths={} in the unit opens it \
+                 (systemctl edit millrace)",
+                path.display()
+            );
+        }
+        _ => "name another, or look at that disk",
+    };
+    words.to_owned()
 }
 
 impl StateError {

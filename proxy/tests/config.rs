@@ -494,7 +494,7 @@ directory = "state"
             "f:19: log.level: expected \"error\", \"warn\", \"info\", \"debug\", \"trace\" or \"off\", found \"loud\"",
             "f:20: log.timestamps: expected true, false or \"auto\", found 0",
             "f:22: state.directory: expected an absolute path such as \"/var/lib/millrace\", found \"state\"; \
-             \"\" keeps nothing",
+             \"\" keeps nothing, and \"auto\" is the directory that systemd names",
         ],
     );
     assert_below(

@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 
 fn millrace(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_millrace"))
+        .env_remove("STATE_DIRECTORY")
         .args(arguments)
         .output()
         .unwrap()
@@ -36,11 +37,31 @@ fn a_good_config_is_told_in_short_and_exits_0() {
             "  difficulty measured at first, then for 12 shares per minute, from 1 up",
             "  without an upstream miners are held for 10m, then let go",
             "  at most 20000 miners",
-            "  no state is kept: after a restart every miner is measured anew",
+            "  no state is kept unless systemd names a directory (STATE_DIRECTORY), as its unit does",
             "  http on 127.0.0.1:8330 for everybody on this machine",
         ]
     );
     assert_eq!(text(&output.stderr), "");
+}
+
+#[test]
+fn where_state_is_kept_is_told() {
+    let example = include_str!("../../config.example.toml");
+    let directory = env!("CARGO_TARGET_TMPDIR");
+    for (line, told) in [
+        (
+            "",
+            format!("state is kept in {directory} (STATE_DIRECTORY)"),
+        ),
+        ("directory = \"\"", "no state is kept: after a".to_owned()),
+    ] {
+        let content = example.replace("# directory = \"auto\"", line);
+        let path = config("state.toml", content.as_bytes());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
+        command.args(["check", "--config", path.to_str().unwrap()]);
+        let output = command.env("STATE_DIRECTORY", directory).output().unwrap();
+        assert!(text(&output.stdout).contains(&told), "{output:?}");
+    }
 }
 
 #[test]

@@ -415,6 +415,7 @@ fn bare(program: impl AsRef<OsStr>) -> Command {
         .env_remove("NOTIFY_SOCKET")
         .env_remove("WATCHDOG_USEC")
         .env_remove("LISTEN_FDS")
+        .env_remove("STATE_DIRECTORY")
         .stdin(Stdio::null());
     command
 }

@@ -431,7 +431,12 @@ impl Differences {
         self.note("limits.ban", (&before.ban, ban), duration, None);
     }
 
-    fn state(&mut self, before: &State, State { directory }: &State) {
+    fn state(&mut self, before: &State, after: &State) {
+        let State {
+            directory,
+            // Who names it makes no difference.
+            is_automatic: _,
+        } = after;
         if before.directory != *directory {
             self.refuse(Refused::only("state", "directory", DIRECTORY));
         }

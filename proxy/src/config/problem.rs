@@ -28,7 +28,7 @@ impl fmt::Display for Problem {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file is missing, not permitted, or no regular file.
-    #[error("{file}: cannot be read: {source}")]
+    #[error("{file}: cannot be read: {source}{}", advice(source))]
     Unreadable {
         /// The path as the user gave it.
         file: String,
@@ -53,6 +53,17 @@ pub enum ConfigError {
     },
 }
 
+/// Says what to do about a file that cannot be read, where that is not plain.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "; whoever runs millrace must be able to read it: for the service, which is the user millrace, \
+             `systemd-tmpfiles --create millrace.conf` sees to that"
+        }
+        _ => "",
+    }
+}
+
 /// Puts the file's name before each problem.
 struct Listing<'a> {
     file: &'a str,
@@ -68,5 +79,26 @@ impl fmt::Display for Listing<'_> {
             write!(f, "{}:{problem}", self.file)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_may_not_be_read_is_told_with_what_to_do() {
+        let told = |kind: io::ErrorKind| {
+            let file = "/etc/millrace/config.toml".to_owned();
+            let source = io::Error::from(kind);
+            ConfigError::Unreadable { file, source }.to_string()
+        };
+        let denied = told(io::ErrorKind::PermissionDenied);
+        assert!(
+            denied.ends_with("`systemd-tmpfiles --create millrace.conf` sees to that"),
+            "{denied}"
+        );
+        let missing = told(io::ErrorKind::NotFound);
+        assert!(!missing.contains(';'), "{missing}");
     }
 }

@@ -31,12 +31,7 @@ impl fmt::Display for Summary<'_> {
         if self.has_several_sets() {
             f.write_str(" for each set of listeners with the same upstreams")?;
         }
-        match &self.0.state.directory {
-            Some(directory) => write!(f, "\n  state is kept in {}", directory.display())?,
-            None => {
-                f.write_str("\n  no state is kept: after a restart every miner is measured anew")?
-            }
-        }
+        write!(f, "\n  {}", self.state())?;
         let Some(address) = self.0.http.address else {
             return f.write_str("\n  no http");
         };
@@ -72,6 +67,20 @@ impl Summary<'_> {
             listener.address,
             upstreams.join(", else ")
         )
+    }
+
+    fn state(&self) -> String {
+        let state = &self.0.state;
+        match &state.directory {
+            Some(directory) if state.is_automatic => {
+                format!("state is kept in {} (STATE_DIRECTORY)", directory.display())
+            }
+            Some(directory) => format!("state is kept in {}", directory.display()),
+            None if state.is_automatic => {
+                "no state is kept unless systemd names a directory (STATE_DIRECTORY), as its unit does".to_owned()
+            }
+            None => "no state is kept: after a restart every miner is measured anew".to_owned(),
+        }
     }
 
     fn outage(&self) -> String {

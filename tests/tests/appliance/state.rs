@@ -184,6 +184,26 @@ fn a_directory_that_cannot_be_made_or_written_is_a_wrong_config() {
     fs::remove_file(&file.0).unwrap();
 }
 
+#[test]
+fn a_service_keeps_its_state_where_systemd_says_unless_the_config_says_otherwise() {
+    let (pool, state) = (hard_pool(), State::new());
+    let service = format!("export STATE_DIRECTORY={}:/nowhere; ", state.0.display());
+    let config = ProxyConfig::new(&[pool.url()]);
+    let nothing = config.clone().sections("[state]\ndirectory = \"\"");
+    let proxy = Program::run_after(&service, millrace(), &nothing);
+    Rig::start(proxy.address(), "farm.rig").mine();
+    proxy.stop();
+    assert!(!state.0.exists());
+    let proxy = Program::run_after(&service, millrace(), &config);
+    Rig::start(proxy.address(), "farm.rig").mine();
+    let told = proxy.reload(&config.text());
+    assert!(told[0].contains("nothing has changed"), "{told:?}");
+    let told = proxy.reload(&nothing.text());
+    assert!(told[0].contains(": state.directory: "), "{told:?}");
+    proxy.stop();
+    assert!(state.0.join("sessions").exists());
+}
+
 /// A link to itself stands for a disk that is full or read-only.
 #[test]
 fn a_disk_at_fault_keeps_no_miner_from_mining() {
