@@ -135,7 +135,7 @@ fn counts(counters: &BTreeMap<&str, u64>) -> String {
     words.join(", ")
 }
 
-/// Tells why it cannot start. Sockets that are not the config's are a bad config: another try would not help.
+/// Tells why it cannot start. Sockets that are not the config's make it a bad one.
 fn cannot_start(error: &StartError) -> ExitCode {
     let code = failed(error);
     match error {
