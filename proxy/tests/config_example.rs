@@ -1,10 +1,11 @@
 //! `config.example.toml` tells the truth: it parses, it has every key, and the defaults it shows are the program's. What a
-//! reload does with each key is documented.
+//! reload does with each key is documented, and so is what is counted.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
 
 use millrace::config::Config;
+use translate::Refusal;
 
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 
@@ -106,6 +107,16 @@ fn what_a_reload_does_is_documented_for_every_key() {
     let missing: Vec<_> = Config::keys()
         .into_iter()
         .filter(|key| !reload.contains(&format!("`{key}`")))
+        .collect();
+    assert_eq!(missing, [""; 0]);
+}
+
+#[test]
+fn every_reason_to_refuse_a_share_is_documented() {
+    let documented = include_str!("../../docs/operating.md");
+    let labels = Refusal::LABELS.into_iter();
+    let missing: Vec<_> = labels
+        .filter(|label| !documented.contains(&format!("`{label}`")))
         .collect();
     assert_eq!(missing, [""; 0]);
 }
