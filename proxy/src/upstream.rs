@@ -11,7 +11,9 @@ use async_channel::Sender;
 use async_io::Async;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use sv2::codec::DecodeError;
-use sv2::noise::{ACT_2_LEN, DecryptError, HandshakeError, Initiator, Transport, UnixSeconds};
+use sv2::noise::{
+    ACT_2_LEN, CertificateError, DecryptError, HandshakeError, Initiator, Transport, UnixSeconds,
+};
 use sv2::url::PoolUrl;
 use translate::UpstreamId;
 
@@ -44,16 +46,16 @@ pub(crate) enum Ended {
     #[error("connection closed by the upstream")]
     Closed,
     #[error(
-        "connection closed by the upstream during the Noise handshake; does the authority key in the url belong to it?"
+        "connection closed by the upstream during the Noise handshake; is this the pool's Stratum V2 port?"
     )]
     ClosedInHandshake,
-    #[error("no answer to the Noise handshake within {0:?}")]
+    #[error("no answer to the Noise handshake within {0:?}; is this the pool's Stratum V2 port?")]
     HandshakeTimeout(Duration),
     #[error("connection closed by the upstream in the middle of a frame")]
     ClosedInFrame,
     #[error("connection lost: {0}")]
     Lost(io::Error),
-    #[error("Noise handshake: {0}")]
+    #[error("Noise handshake: {0}{advice}", advice = advice(.0))]
     Handshake(#[from] HandshakeError),
     #[error("received what cannot be decrypted: {0}")]
     Decrypt(#[from] DecryptError),
@@ -61,6 +63,23 @@ pub(crate) enum Ended {
     Decode(#[from] DecodeError),
     #[error("has taken in nothing of what we send for {0:?}")]
     Stalled(Duration),
+}
+
+/// Says what to look at when a handshake has failed, where that is known.
+fn advice(error: &HandshakeError) -> &'static str {
+    use CertificateError::{Expired, NotSignedByAuthority, NotYetValid, UnknownVersion};
+    match error {
+        HandshakeError::Act2NotAuthentic => "; is this the pool's Stratum V2 port?",
+        HandshakeError::Certificate(NotSignedByAuthority(_)) => {
+            "; compare the KEY in the url with what the pool publishes"
+        }
+        HandshakeError::Certificate(NotYetValid { .. } | Expired { .. }) => {
+            "; is this machine's clock right?"
+        }
+        HandshakeError::Certificate(UnknownVersion(_))
+        | HandshakeError::NoRandomness
+        | HandshakeError::Internal => "",
+    }
 }
 
 /// Dials an upstream, and gives the driver the connection through `inputs`, or the reason why there is none.
@@ -116,4 +135,27 @@ async fn shake_hands(mut stream: &Async<TcpStream>, place: &Place) -> Result<Tra
         })?;
     let (transport, _) = initiator.finish(&act2, UnixSeconds::from(SystemTime::now()))?;
     Ok(transport)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handshake_that_fails_is_told_with_what_to_look_at() {
+        let (now, then) = (UnixSeconds(2_000), UnixSeconds(1_000));
+        let expired = CertificateError::Expired {
+            not_valid_after: then,
+            now,
+        };
+        for (error, advice) in [
+            (HandshakeError::Act2NotAuthentic, "Stratum V2 port?"),
+            (expired.into(), "is this machine's clock right?"),
+            (HandshakeError::Internal, "the noise library failed"),
+        ] {
+            let told = Ended::from(error).to_string();
+            assert!(told.starts_with("Noise handshake: "), "{told}");
+            assert!(told.ends_with(advice), "{told}");
+        }
+    }
 }

@@ -40,7 +40,7 @@ fn check_connect_fails_at_a_wrong_authority_key() {
     };
     assert!(wrong.starts_with("pool0: FAILED, "), "{wrong}");
     assert!(
-        wrong.contains("certificate") && wrong.contains(key),
+        wrong.contains("certificate") && wrong.contains(key) && wrong.contains("; compare the KEY"),
         "{wrong}"
     );
     assert!(right.starts_with("pool1: ok, "), "{right}");
