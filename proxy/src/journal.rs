@@ -1,6 +1,7 @@
 //! The last things that happened, as the log tells them, for those who look at the API.
 //!
-//! What is about single miners has a ring of its own: a storm of reconnects must not drive out why the pool was lost.
+//! What is about single miners has a ring of its own: a storm of reconnects must not drive out why the pool was lost. So
+//! have the errors, which are solved blocks: no week of new blocks of the network must drive them out.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub(crate) struct Recorded {
 #[derive(Debug)]
 pub(crate) struct Journal {
     numbers: Numbers,
+    errors: VecDeque<Arc<Recorded>>,
     farm: VecDeque<Arc<Recorded>>,
     miners: VecDeque<Arc<Recorded>>,
 }
@@ -48,6 +50,7 @@ impl Journal {
     pub(crate) fn new(numbers: Numbers) -> Self {
         Self {
             numbers,
+            errors: VecDeque::new(),
             farm: VecDeque::new(),
             miners: VecDeque::new(),
         }
@@ -58,9 +61,10 @@ impl Journal {
         if event.severity() > Severity::Info {
             return;
         }
-        let ring = match event.is_about_a_miner() {
-            true => &mut self.miners,
-            false => &mut self.farm,
+        let ring = match event.severity() {
+            Severity::Error => &mut self.errors,
+            _ if event.is_about_a_miner() => &mut self.miners,
+            _ => &mut self.farm,
         };
         if ring.len() >= LENGTH {
             ring.pop_front();
@@ -74,7 +78,8 @@ impl Journal {
 
     /// Gives all of them, in no order.
     pub(crate) fn events(&self) -> Vec<Arc<Recorded>> {
-        self.farm.iter().chain(&self.miners).cloned().collect()
+        let rings = self.errors.iter().chain(&self.farm).chain(&self.miners);
+        rings.cloned().collect()
     }
 }
 
@@ -82,6 +87,7 @@ impl Journal {
 mod tests {
     use super::*;
     use std::net::SocketAddr;
+    use sv2::bitcoin::BlockHash;
 
     fn remark() -> Event {
         Event::UpstreamRemark {
@@ -109,6 +115,23 @@ mod tests {
         assert_eq!(events.len(), LENGTH + 1);
         assert_eq!((events[0].number, &events[0].event), (0, &remark()));
         assert_eq!(events[LENGTH].number, 2 * LENGTH as u64);
+    }
+
+    #[test]
+    fn a_solved_block_is_remembered_however_much_happens_later() {
+        let mut journal = Journal::new(Numbers::new(UNIX_EPOCH));
+        let solved = Event::BlockFound {
+            hash: BlockHash([7; 32]),
+            worker: "rig".into(),
+            upstream: "primary".into(),
+        };
+        journal.note(solved.clone());
+        for _ in 0..2 * LENGTH {
+            journal.note(remark());
+        }
+        let events = journal.events();
+        assert_eq!(events.len(), LENGTH + 1);
+        assert_eq!((events[0].number, &events[0].event), (0, &solved));
     }
 
     #[test]

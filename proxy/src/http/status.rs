@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
-use translate::{ListenerStatistics, Meter, Span, Statistics, UpstreamState, UpstreamStatistics};
+use translate::{
+    Event, ListenerStatistics, Meter, Span, Statistics, UpstreamState, UpstreamStatistics,
+};
 
 use crate::snapshot::Snapshot;
 
@@ -35,6 +37,8 @@ pub(super) struct Status {
     keepalives: u64,
     blocks_found: u64,
     blocks_kept: u64,
+    /// When the last of them was, as far as that is remembered.
+    last_block_kept: Option<Time>,
     outages: u64,
     upstream_switches: BTreeMap<&'static str, u64>,
     limits_met: BTreeMap<&'static str, u64>,
@@ -127,6 +131,7 @@ impl Status {
             keepalives: sum(|it| it.keepalives),
             blocks_found: sum(|it| it.blocks_found),
             blocks_kept: upstreams().map(|upstream| upstream.blocks_kept).sum(),
+            last_block_kept: last_block_kept(view),
             outages: sum(|it| it.outages),
             upstream_switches: add_up(all().map(|it| &it.switches)),
             limits_met: add_up(all().map(|it| &it.limits_met)),
@@ -134,6 +139,12 @@ impl Status {
             process: Process::look(),
         }
     }
+}
+
+fn last_block_kept(view: &View<Snapshot>) -> Option<Time> {
+    let events = view.shards.iter().flat_map(|seen| &seen.shown.events);
+    let kept = events.filter(|recorded| matches!(recorded.event, Event::BlockKept { .. }));
+    kept.map(|recorded| recorded.at).max().map(Time::from)
 }
 
 impl Hashrates {

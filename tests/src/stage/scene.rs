@@ -82,13 +82,27 @@ const EVENTS: [(f64, &str, &str, &str); 8] = [
 #[derive(Debug)]
 pub struct Scene {
     troubles: &'static [(&'static str, u32)],
+    /// How long ago a solved block was kept, in s.
+    kept: Option<f64>,
 }
 
 impl Scene {
     /// Makes a farm in which all is well.
     #[must_use]
     pub fn well() -> Self {
-        Self { troubles: &[] }
+        Self {
+            troubles: &[],
+            kept: None,
+        }
+    }
+
+    /// Makes a farm in which all is well but for a block that was kept so long ago, in s.
+    #[must_use]
+    pub fn with_a_block_kept(seconds: f64) -> Self {
+        Self {
+            kept: Some(seconds),
+            ..Self::well()
+        }
     }
 
     /// Makes a farm with a few machines in trouble.
@@ -96,6 +110,7 @@ impl Scene {
     pub fn troubled() -> Self {
         Self {
             troubles: &TROUBLES,
+            kept: None,
         }
     }
 
@@ -141,7 +156,8 @@ impl Scene {
             "upstream_shares": {
                 "sent": 1_148_211, "acknowledged": 1_148_102, "rejected": 61, "pending": 5, "unanswered": 43,
             },
-            "jobs": 9_331, "new_blocks": 459, "keepalives": 12, "blocks_found": 1, "blocks_kept": 0, "outages": 0,
+            "jobs": 9_331, "new_blocks": 459, "keepalives": 12, "blocks_found": 1, "outages": 0,
+            "blocks_kept": u8::from(self.kept.is_some()), "last_block_kept": self.kept.map(ago),
             "upstream_switches": {"start": 1, "failed": 1, "preferred": 1}, "limits_met": {}, "sessions_resumed": 36,
             "process": {"resident_memory_bytes": 9_200_000, "cpu_seconds": 811.0, "open_fds": 431, "max_fds": 524_288},
         })

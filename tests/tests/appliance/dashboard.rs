@@ -455,6 +455,21 @@ fn the_plot_tells_its_values_to_the_keyboard() {
 
 #[test]
 #[ignore = "needs chromium and chromedriver"]
+fn a_block_that_was_kept_is_told_at_the_top_for_a_day() {
+    let hour = 3_600.0;
+    for (kept, headline) in [
+        (23.0 * hour, "1 solved block may not have reached the pool"),
+        (25.0 * hour, "All well"),
+    ] {
+        let (_pool, proxy, _stage, browser) = on_stage(Scene::with_a_block_kept(kept), 1_280);
+        browser.wait_for_text("#headline", |text| text.starts_with(headline));
+        assert_silent(&browser);
+        proxy.stop();
+    }
+}
+
+#[test]
+#[ignore = "needs chromium and chromedriver"]
 fn the_page_fits_a_narrow_screen() {
     for (scene, width) in [(Scene::well(), 320), (Scene::troubled(), 390)] {
         let (_pool, proxy, _stage, browser) = on_stage(scene, width);

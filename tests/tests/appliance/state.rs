@@ -292,8 +292,14 @@ fn a_block_solved_while_its_pool_is_away_is_written_to_a_file() {
 #[test]
 fn a_block_solved_while_its_pool_is_away_is_logged_whole_without_a_state_directory() {
     let pool = easy_pool();
-    let proxy = Program::run(millrace(), &ProxyConfig::new(&[pool.url()]));
+    let proxy = Program::run(millrace(), &ProxyConfig::new(&[pool.url()]).http(""));
+    let kept_at = || proxy.http().json("/api/v1/status")["last_block_kept"].clone();
+    assert_eq!(kept_at(), Value::Null);
     solve_in_vain(pool, &proxy);
+    let _ = proxy.http().wait_for_metrics(|page| {
+        page.metric("millrace_upstream_kept_blocks_total{upstream=\"pool0\"}") == Some(1.0)
+    });
+    assert!(kept_at().is_string());
     let line = proxy.wait_for_log("the whole block ");
     assert!(line.starts_with("ERROR "), "{line}");
     let (_, json) = line.split_once(": ").unwrap();

@@ -12,6 +12,7 @@ const ACKNOWLEDGED = 0.8;
 /** Acknowledged shares below which that says nothing. */
 const ENOUGH = 500;
 const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
 
 /**
  * Gives `{level, words, since, findings}`. `since` is the time from which on it is so, where it is known; `findings`
@@ -48,10 +49,12 @@ function outages(status, upstreams) {
   return idle.map(([listeners]) => ({ level: 'bad', words: `No pool has work for the miners of ${listeners}` }));
 }
 
-function keptBlocks({ blocks_kept: kept }) {
-  if (kept === 0) return [];
-  const words = `${counted(kept, 'solved block')} may not have reached the pool: look at what happened below`;
-  return [{ level: 'bad', words }];
+/** Somebody has to act on it at once; after a day it is history. */
+function keptBlocks({ blocks_kept: kept, last_block_kept: last, time }) {
+  if (last === null || Date.parse(time) - Date.parse(last) > DAY) return [];
+  // A pool that was taken out of the config has taken its counts along.
+  const words = `${counted(Math.max(kept, 1), 'solved block')} may not have reached the pool: look at what happened below`;
+  return [{ level: 'bad', words, since: last }];
 }
 
 /** Tells whether a pool is wanted and not there, rather than not needed or on its way for the first time. */
