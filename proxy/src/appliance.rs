@@ -271,14 +271,21 @@ impl Appliance {
 
     /// Stops: listeners close, what was accepted is answered, channels are closed. Gives the last reports.
     pub async fn stop(self) -> Vec<Report> {
-        let reports = self.reports().await;
         if let Some(saving) = self.saving {
             saving.stop().await;
         }
         // All are told first, so that the slowest one's last words are all that is waited for.
+        let mut answers = Vec::new();
         for shard in self.groups.iter().flat_map(|group| &group.shards) {
+            let (asker, answer) = async_channel::bounded(1);
             // Fails only where the driver has ended.
-            let _ = shard.inputs.send(Input::Stop).await;
+            let _ = shard.inputs.send(Input::Stop(asker)).await;
+            answers.push(answer);
+        }
+        let mut reports = Vec::new();
+        for answer in answers {
+            // Fails likewise.
+            reports.extend(answer.recv().await.ok());
         }
         // What keeps blocks ends with the last of those who may have some.
         drop(self.around);
@@ -323,6 +330,7 @@ impl Group {
         }
         // The first lets miners in.
         let mut door = (listeners, dealer);
+        let mut drivers = Vec::new();
         for (brain, inputs) in brains.into_iter().zip(ways) {
             let own = inputs.0.clone();
             let driver = Driver::new(
@@ -336,10 +344,27 @@ impl Group {
                 },
                 inputs,
             );
-            let driver = driver.map_err(StartError::Driver)?;
-            group.shards.push(Shard::start(driver, own)?);
+            drivers.push((driver.map_err(StartError::Driver)?, own));
+        }
+        for (driver, own) in drivers {
+            match Shard::start(driver, own) {
+                Ok(shard) => group.shards.push(shard),
+                Err(error) => {
+                    group.give_up();
+                    return Err(error);
+                }
+            }
         }
         Ok(group)
+    }
+
+    /// Ends drivers that were started a moment ago, and that nobody is to know of.
+    fn give_up(&self) {
+        for shard in &self.shards {
+            let (closed, _) = async_channel::bounded(1);
+            // Nothing else is in its queue yet.
+            let _ = shard.inputs.try_send(Input::LetGo(closed));
+        }
     }
 
     /// Gives what HTTP is to show of it.

@@ -158,7 +158,9 @@ impl Probe {
         }
         let due = self.translator.poll_timeout();
         let wait = due.map(|due| due.saturating_duration_since(now));
-        for event in self.poller.wait(wait)? {
+        let mut events = Vec::new();
+        self.poller.wait(wait, &mut events)?;
+        for event in events {
             if let Some(link) = self.link.as_mut().filter(|_| event.writable) {
                 link.note_room();
             }

@@ -35,6 +35,8 @@ pub(crate) struct MinerLink {
     pub(crate) pace: Pace,
     /// Whether the miner is in line to be read.
     pub(crate) is_in_line: bool,
+    /// Whether it is in line to be written to.
+    pub(crate) is_to_write: bool,
     /// Whether the miner sends no more; it is read until its end is found.
     pub(crate) has_ended: bool,
     /// What was read and is not looked at before the pause ends.
@@ -48,6 +50,8 @@ pub(crate) struct MinerLink {
     older_replies: usize,
     /// What the socket had no room for. It goes before all else.
     rest: Vec<u8>,
+    /// How many bytes of `rest` are work.
+    rest_of_work: usize,
     /// Since when the socket has taken nothing in.
     blocked_since: Option<Instant>,
     /// Whether the connection is to be closed once all is written.
@@ -87,12 +91,14 @@ impl MinerLink {
             decoder: LineDecoder::new(limits.line_bytes),
             pace: Pace::new(limits.requests_per_second),
             is_in_line: false,
+            is_to_write: false,
             has_ended: false,
             unread: Vec::new(),
             replies: Vec::new(),
             delivery: None,
             older_replies: 0,
             rest: Vec::new(),
+            rest_of_work: 0,
             blocked_since: None,
             is_closing: false,
         }
@@ -156,7 +162,7 @@ impl MinerLink {
 
     /// Tells how many bytes wait, but for the newest work.
     pub(crate) fn waiting(&self) -> usize {
-        self.rest.len() + self.replies.len()
+        (self.rest.len() - self.rest_of_work) + self.replies.len()
     }
 
     /// Writes what is in line, as far as the socket takes it without waiting. The buffer of replies becomes a spare one.
@@ -165,7 +171,7 @@ impl MinerLink {
             return Flushed::Fine;
         }
         let delivery = self.delivery.take();
-        let rest = match self.send(delivery.as_ref()) {
+        let (rest, rest_of_work) = match self.send(delivery.as_ref()) {
             Ok(rest) => rest,
             Err(error) => return Flushed::Broken(error),
         };
@@ -178,6 +184,7 @@ impl MinerLink {
         self.older_replies = 0;
         self.blocked_since = (!rest.is_empty()).then_some(now);
         self.rest = rest;
+        self.rest_of_work = rest_of_work;
         self.written()
     }
 
@@ -187,10 +194,12 @@ impl MinerLink {
             Ok(0) => {}
             Ok(sent) if sent == self.rest.len() => {
                 self.rest = Vec::new();
+                self.rest_of_work = 0;
                 self.blocked_since = None;
             }
             Ok(sent) => {
                 self.rest.drain(..sent);
+                self.rest_of_work = self.rest_of_work.min(self.rest.len());
                 self.blocked_since = Some(now);
             }
             Err(error) => return Flushed::Broken(error),
@@ -207,8 +216,8 @@ impl MinerLink {
         }
     }
 
-    /// Tries one write without waiting; gives what is left over.
-    fn send(&self, delivery: Option<&Delivery>) -> io::Result<Vec<u8>> {
+    /// Tries one write without waiting; gives what is left over, and how many bytes of that are work.
+    fn send(&self, delivery: Option<&Delivery>) -> io::Result<(Vec<u8>, usize)> {
         let lines = delivery.into_iter().flat_map(Delivery::lines);
         let replies = self.replies.split_at_checked(self.older_replies);
         let (older, newer) = replies.unwrap_or((&self.replies, &[]));
@@ -219,15 +228,21 @@ impl MinerLink {
         }
         let total: usize = slices.iter().map(|slice| slice.len()).sum();
         if total == 0 {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), 0));
         }
         let sent = write_some(&self.stream, &slices)?;
         if sent == total {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), 0));
         }
         let bytes = slices.iter().flat_map(|slice| slice.iter().copied());
-        Ok(bytes.skip(sent).collect())
+        let work = total - older.len() - newer.len();
+        Ok((bytes.skip(sent).collect(), unsent(sent, older.len(), work)))
     }
+}
+
+/// Gives how many bytes of a part are left after so many were sent of what is before it and of it.
+fn unsent(sent: usize, before: usize, part: usize) -> usize {
+    part - sent.saturating_sub(before).min(part)
 }
 
 /// Reads what is there.
@@ -278,5 +293,17 @@ fn host(address: SocketAddr) -> String {
 impl Drop for MinerLink {
     fn drop(&mut self) {
         say_goodbye(&self.stream);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_work_that_a_socket_took_in_part_the_rest_counts_as_work() {
+        let unsent = |sent| unsent(sent, 10, 100);
+        let left: Vec<_> = [0, 10, 11, 109, 110, 150].map(unsent).into();
+        assert_eq!(left, [100, 100, 99, 1, 0, 0]);
     }
 }

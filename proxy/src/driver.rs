@@ -1,7 +1,7 @@
 //! The driver: one thread that owns a [`Translator`] and all its sockets, and does what the translator says.
 //!
 //! It never waits for an output, and for an input only in its [`Poller`]. Nothing is read before its turn comes, so TCP
-//! pushes back on whoever floods. In each round upstreams go first.
+//! pushes back on whoever floods. In each round upstreams go first, both in reading and in writing.
 
 mod miners;
 mod parting;
@@ -26,7 +26,7 @@ use crate::downstream::MinerLink;
 use crate::journal::Journal;
 use crate::listener::{Connection, Listener};
 use crate::logging;
-use crate::poller::{Poller, Source, Told};
+use crate::poller::{EVENTS, Poller, Ready, Source, Told};
 use crate::snapshot::{Census, CensusTaking, Snapshot, Timings};
 use crate::state::blocks::Blocks;
 use crate::state::workers::Difficulties;
@@ -47,6 +47,9 @@ const BLOCKED_CHECK: Duration = Duration::from_secs(1);
 const READ_BUFFER: usize = 16_384;
 /// Buffers of replies that are kept for the next miners.
 const SPARE_BUFFERS: usize = 64;
+/// How long requests may gather from when some were read: one wake-up of this thread, and of whoever waits for the replies,
+/// then serves them all. Twice as long would save little more.
+const GATHERING: Duration = Duration::from_millis(1);
 /// Miners written to before upstreams are looked at: some 3 ms.
 const WRITES: usize = 256;
 /// What others tell that is taken in a round.
@@ -82,8 +85,8 @@ pub(crate) enum Input {
     /// The miners are to be let go, because their ports are closed for good; the driver ends. Who asked is told once
     /// others may have the ports.
     LetGo(Sender<()>),
-    /// The process is to stop.
-    Stop,
+    /// The process is to stop. Who asked is told how things are once what had arrived is answered.
+    Stop(Sender<Report>),
 }
 
 /// How things are with one driver.
@@ -108,6 +111,8 @@ pub(crate) struct Records {
 pub(crate) struct Driver {
     translator: Translator,
     poller: Poller,
+    /// Where what happens is put.
+    events: Vec<Ready>,
     told: Told<Input>,
     /// For those whom the driver starts: dials.
     inputs: Sender<Input>,
@@ -124,14 +129,14 @@ pub(crate) struct Driver {
     upstreams_in_line: Vec<UpstreamId>,
     /// Upstreams with something to write.
     unwritten: Vec<UpstreamId>,
+    /// Where miners were read a moment ago: until when nobody looks at them.
+    gathers_until: Option<Instant>,
     /// Miners that may have sent something, in the order in which they are to be read.
     in_line: VecDeque<MinerId>,
     /// Miners that sent too much within a second, and when they are read again.
     paused: VecDeque<(Instant, MinerId)>,
-    /// Miners with something to write, in the order in which they are to be written to.
+    /// Miners with something to write, in the order in which they are to be written to, each once.
     dirty: VecDeque<MinerId>,
-    /// Whether any of the work that came last makes all earlier work void.
-    has_clean_work: bool,
     /// Connections to upstreams that were parted with, in that order.
     parting: Vec<Parting>,
     /// Whether something has happened at one of them.
@@ -178,6 +183,7 @@ impl Driver {
             translator,
             told: Told::new(told, &poller),
             poller,
+            events: Vec::with_capacity(2 * EVENTS),
             inputs,
             limits,
             records,
@@ -187,10 +193,10 @@ impl Driver {
             upstreams: places.into_iter().map(Upstream::new).collect(),
             upstreams_in_line: Vec::new(),
             unwritten: Vec::new(),
+            gathers_until: None,
             in_line: VecDeque::new(),
             paused: VecDeque::new(),
             dirty: VecDeque::new(),
-            has_clean_work: false,
             parting: Vec::new(),
             has_parting_rung: false,
             blocked: HashSet::new(),
@@ -213,15 +219,19 @@ impl Driver {
         self.translator.handle_timeout(Instant::now());
         self.act()?;
         while self.stopping.is_none() {
-            let wait = self.patience(Instant::now());
-            self.look(wait)?;
+            if !self.gather()? {
+                let wait = self.patience(Instant::now());
+                self.look(wait)?;
+            }
             self.round()?;
         }
         self.drain()
     }
 
-    /// Does what is to be done now: what is due, then upstreams, then a batch of miners.
+    /// Does what is to be done now: upstreams, then what is due, then a batch of miners.
     fn round(&mut self) -> io::Result<()> {
+        // Before what is due: no upstream is to be given up as silent whose answer is there.
+        self.read_upstreams();
         let now = Instant::now();
         // Miners that never rest must not starve the timers.
         if self.due(now).is_some_and(|due| due <= now) {
@@ -235,7 +245,6 @@ impl Driver {
             self.take(input);
         }
         self.go_on_parting(now);
-        self.read_upstreams();
         self.read_miners();
         self.accept();
         self.act()?;
@@ -247,13 +256,14 @@ impl Driver {
     fn drain(&mut self) -> io::Result<()> {
         while let Some(end) = self.stopping {
             let left = end.saturating_duration_since(Instant::now());
-            let nothing_waits =
-                self.blocked.is_empty() && self.unwritten.is_empty() && self.parting.is_empty();
-            if left.is_zero() || nothing_waits {
+            let is_writing = !self.dirty.is_empty();
+            let is_waiting =
+                !self.blocked.is_empty() || !self.unwritten.is_empty() || !self.parting.is_empty();
+            if left.is_zero() || !(is_writing || is_waiting) {
                 break;
             }
             // Who rang while miners were written to does not ring again.
-            let wait = match self.has_parting_rung {
+            let wait = match is_writing || self.has_parting_rung {
                 true => Duration::ZERO,
                 false => left,
             };
@@ -283,6 +293,7 @@ impl Driver {
     fn patience(&self, now: Instant) -> Option<Duration> {
         let is_busy = (!self.in_line.is_empty() && !self.is_pushed_back())
             || !self.upstreams_in_line.is_empty()
+            || !self.dirty.is_empty()
             || self.census.is_some()
             || self.has_parting_rung
             || self.told.may_have_more();
@@ -293,10 +304,44 @@ impl Driver {
         Some(due.saturating_duration_since(now))
     }
 
-    /// Waits, and notes where something has happened.
-    fn look(&mut self, wait: Option<Duration>) -> io::Result<()> {
-        let (mut upstreams, mut writable) = (Vec::new(), Vec::new());
-        for event in self.poller.wait(wait)? {
+    /// Where miners have just been read and nothing is left to do, lets what they send next gather. Upstreams are not made
+    /// to wait: tells whether one of them, or the bell, has something to be seen to meanwhile.
+    fn gather(&mut self) -> io::Result<bool> {
+        let Some(until) = self.gathers_until else {
+            return Ok(false);
+        };
+        let now = Instant::now();
+        let left = until.saturating_duration_since(now);
+        let left = self.patience(now).map_or(left, |wait| wait.min(left));
+        if left.is_zero() {
+            self.gathers_until = None;
+            return Ok(false);
+        }
+        let mut events = std::mem::take(&mut self.events);
+        self.poller.wait_for_urgent(left, &mut events)?;
+        let has_come = !events.is_empty();
+        self.note(events);
+        Ok(has_come)
+    }
+
+    /// Waits, and notes where something has happened: everywhere, because an upstream may stand behind thousands of miners.
+    fn look(&mut self, mut wait: Option<Duration>) -> io::Result<()> {
+        for _ in 0..=self.miners.len() / EVENTS {
+            let mut events = std::mem::take(&mut self.events);
+            self.poller.wait(wait, &mut events)?;
+            let was_all = events.len() < EVENTS;
+            self.note(events);
+            if was_all {
+                break;
+            }
+            wait = Some(Duration::ZERO);
+        }
+        Ok(())
+    }
+
+    /// Notes where something has happened.
+    fn note(&mut self, mut events: Vec<Ready>) {
+        for event in events.drain(..) {
             match event.source {
                 Source::Bell => {}
                 Source::Parting => self.has_parting_rung = true,
@@ -307,30 +352,12 @@ impl Driver {
                         listener.note_waiting();
                     }
                 }
-                Source::Upstream(place) => upstreams.push((event, place)),
-                Source::Miner(place) => {
-                    let Some(Some((miner, link))) = self.miners.get_mut(place) else {
-                        continue;
-                    };
-                    link.has_ended |= event.ended;
-                    if event.readable && !link.is_in_line {
-                        link.is_in_line = true;
-                        self.in_line.push_back(*miner);
-                    }
-                    if event.writable && link.blocked_since().is_some() {
-                        writable.push(*miner);
-                    }
-                }
+                Source::Upstream(place) => self.note_upstream(event, place),
+                Source::Miner(place) => self.note_miner(event, place),
             }
         }
-        for (event, place) in upstreams {
-            self.note_upstream(event, place);
-        }
-        let now = Instant::now();
-        for miner in writable {
-            self.write_rest(now, miner);
-        }
-        Ok(())
+        // The next ones are noted in the same place.
+        self.events = events;
     }
 
     fn take(&mut self, input: Input) {
@@ -376,40 +403,40 @@ impl Driver {
                 self.listeners.clear();
                 // Who asked may have gone.
                 let _ = closed.try_send(());
-                self.stop(Translator::let_go);
+                self.answer_what_has_come();
+                self.end(Translator::let_go);
             }
-            Input::Stop => self.stop(Translator::stop),
+            Input::Stop(asker) => {
+                self.listeners.clear();
+                self.answer_what_has_come();
+                self.report(&asker);
+                self.end(Translator::stop);
+            }
         }
         self.collect_outputs();
     }
 
-    /// Writes what is in line: to upstreams first. A new block that comes meanwhile goes before what is left.
+    /// Writes what is in line: to upstreams first, which are read again and again meanwhile. New work takes the place of
+    /// what has not been written; those who have had older work already get it behind those who have not.
+    ///
+    /// What is left after as many writes as there are miners waits for the next round: where an upstream sends work faster
+    /// than it can be written, nobody else is to starve.
     fn act(&mut self) -> io::Result<()> {
         self.collect_outputs();
-        loop {
+        for _ in 0..=self.miners.len() / WRITES {
             let now = Instant::now();
             self.flush_upstreams(now);
-            let first = self.dirty.len().min(WRITES);
-            let slice: Vec<_> = self.dirty.drain(..first).collect();
-            for miner in slice {
+            for _ in 0..WRITES {
+                let Some(miner) = self.dirty.pop_front() else {
+                    break;
+                };
                 self.flush(now, miner);
             }
             if self.dirty.is_empty() {
                 break;
             }
-            let rest = std::mem::take(&mut self.dirty);
-            self.has_clean_work = false;
             self.look(Some(Duration::ZERO))?;
             self.read_upstreams();
-            let new = std::mem::take(&mut self.dirty);
-            // A job of the same block goes behind: those who wait for the block get it with that at once.
-            let (first, second) = if self.has_clean_work {
-                (new, rest)
-            } else {
-                (rest, new)
-            };
-            self.dirty = first;
-            self.dirty.extend(second);
         }
         self.note_timings();
         Ok(())
@@ -422,9 +449,8 @@ impl Driver {
                     let Some(link) = miners::link(&mut self.miners, miner) else {
                         continue;
                     };
-                    self.has_clean_work |= delivery.clean_jobs;
                     link.deliver(delivery);
-                    self.dirty.push_back(miner);
+                    miners::put_in_line_to_write(&mut self.dirty, miner, link);
                 }
                 Output::CloseMiner { miner, .. } => self.close_when_written(miner),
                 Output::Reconnect { miner, names_place } => {
@@ -432,7 +458,7 @@ impl Driver {
                         continue;
                     };
                     link.ask_to_reconnect(names_place);
-                    self.dirty.push_back(miner);
+                    miners::put_in_line_to_write(&mut self.dirty, miner, link);
                 }
                 Output::Dial {
                     upstream,
@@ -454,19 +480,22 @@ impl Driver {
         }
     }
 
-    /// Answers what has arrived, closes ports and channels, then ends.
-    fn stop(&mut self, end: fn(&mut Translator, Instant)) {
-        self.listeners.clear();
-        // What is in the sockets now was submitted in good faith. An error ends the run soon enough.
-        let mut in_line = None;
-        while in_line.replace(self.in_line.len()) != Some(self.in_line.len()) {
-            let _ = self.look(Some(Duration::ZERO));
-        }
+    /// Answers what has arrived: it was submitted in good faith. Nobody pauses any more.
+    fn answer_what_has_come(&mut self) {
+        self.stopping = Some(Instant::now() + DRAIN);
+        // An error ends the run soon enough.
+        let _ = self.look(Some(Duration::ZERO));
         for _ in 0..LAST_TURNS {
+            let paused = self.paused.drain(..).map(|(_, miner)| miner);
+            self.in_line.extend(paused);
             for _ in 0..self.in_line.len() {
                 self.read_next_miner();
             }
         }
+    }
+
+    /// Closes channels, then ends.
+    fn end(&mut self, end: fn(&mut Translator, Instant)) {
         let now = Instant::now();
         end(&mut self.translator, now);
         self.stopping = Some(now + DRAIN);

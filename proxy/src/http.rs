@@ -89,7 +89,7 @@ impl Server {
             });
             let executor = LocalExecutor::new();
             let ended = future::or(door.accept(&listener, &executor), door.follow(&changes));
-            // Not the runtime's: this thread must not wait for all sockets' news in place of the drivers' thread.
+            // Not the runtime's: this thread must not wait for all sockets' news in place of the executor's.
             future::block_on(executor.run(ended));
         };
         let thread = thread::Builder::new().name("http".into()).spawn(serve)?;

@@ -19,14 +19,16 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
 
-/// Events taken at a time: so many miners are read before a new block gets its turn.
-const EVENTS: usize = 64;
+/// Events taken at a time, at the most: where there are as many, there may be more.
+pub(crate) const EVENTS: usize = 64;
 /// What is told of a socket.
 const ALL: EventFlags = EventFlags::IN
     .union(EventFlags::OUT)
     .union(EventFlags::RDHUP);
 /// Bits of a source's number that tell where it is in its table.
 const PLACE_BITS: u32 = 62;
+/// Number of what is urgent; no source has it.
+const URGENT: u64 = 2;
 
 /// Whose socket something happened at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +55,14 @@ impl Source {
             Self::Miner(place) => (3, place),
         };
         (kind << PLACE_BITS) | place as u64
+    }
+
+    /// Tells whether it is never made to wait for others.
+    fn is_urgent(self) -> bool {
+        match self {
+            Self::Bell | Self::Parting | Self::Upstream(_) => true,
+            Self::Listener(_) | Self::Miner(_) => false,
+        }
     }
 
     fn of(number: u64) -> Self {
@@ -85,7 +95,8 @@ pub(crate) struct Ready {
 #[derive(Debug)]
 pub(crate) struct Poller {
     epoll: OwnedFd,
-    ready: Vec<Ready>,
+    /// Has those that are urgent, and is itself in `epoll`: so they can be waited for alone.
+    urgent: OwnedFd,
     bell: Arc<Bell>,
 }
 
@@ -99,9 +110,12 @@ impl Poller {
         });
         let poller = Self {
             epoll: epoll::create(CreateFlags::CLOEXEC)?,
-            ready: Vec::with_capacity(EVENTS),
+            urgent: epoll::create(CreateFlags::CLOEXEC)?,
             bell,
         };
+        // Told of as long as there is something, not once.
+        let number = EventData::new_u64(URGENT);
+        epoll::add(&poller.epoll, &poller.urgent, number, EventFlags::IN)?;
         poller.wait_for(&poller.bell.eventfd, Source::Bell, EventFlags::IN)?;
         Ok(poller)
     }
@@ -112,16 +126,24 @@ impl Poller {
     }
 
     /// Has what happens at a socket told of another source. What happened before is told again.
+    /// Neither may be less urgent than the other.
     pub(crate) fn change(&self, socket: impl AsFd, source: Source) -> io::Result<()> {
         let number = EventData::new_u64(source.number());
-        epoll::modify(&self.epoll, socket, number, ALL | EventFlags::ET)?;
+        epoll::modify(self.place(source), socket, number, ALL | EventFlags::ET)?;
         Ok(())
     }
 
     fn wait_for(&self, file: impl AsFd, source: Source, flags: EventFlags) -> io::Result<()> {
         let number = EventData::new_u64(source.number());
-        epoll::add(&self.epoll, file, number, flags | EventFlags::ET)?;
+        epoll::add(self.place(source), file, number, flags | EventFlags::ET)?;
         Ok(())
+    }
+
+    fn place(&self, source: Source) -> &OwnedFd {
+        match source.is_urgent() {
+            true => &self.urgent,
+            false => &self.epoll,
+        }
     }
 
     /// Gives what others ring.
@@ -129,28 +151,51 @@ impl Poller {
         Arc::clone(&self.bell)
     }
 
-    /// Waits until something happens, at most `timeout` (rounded up to milliseconds); for ever without one.
-    pub(crate) fn wait(
-        &mut self,
-        timeout: Option<Duration>,
-    ) -> io::Result<impl Iterator<Item = Ready> + '_> {
-        let timeout = timeout.map(|timeout| Timespec {
-            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: timeout.subsec_nanos().into(),
-        });
-        // On the stack: the system's events may hold pointers, which no thread may hand to another.
-        let mut events = [const { MaybeUninit::<Event>::uninit() }; EVENTS];
-        self.ready.clear();
-        match epoll::wait(&self.epoll, &mut events, timeout.as_ref()) {
-            Ok((events, _)) => self.ready.extend(events.iter().map(ready)),
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
+    /// Waits until something happens, at most `timeout` (rounded up to milliseconds), for ever without one; puts what
+    /// happened in `ready`.
+    pub(crate) fn wait(&self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
+        if take(&self.epoll, timeout, ready)? {
+            take(&self.urgent, Some(Duration::ZERO), ready)?;
         }
-        Ok(self.ready.drain(..))
+        Ok(())
+    }
+
+    /// Waits in the same way for what is urgent alone: upstreams and the bell.
+    pub(crate) fn wait_for_urgent(
+        &self,
+        timeout: Duration,
+        ready: &mut Vec<Ready>,
+    ) -> io::Result<()> {
+        take(&self.urgent, Some(timeout), ready)?;
+        Ok(())
     }
 }
 
-fn ready(event: &Event) -> Ready {
+/// Waits, and takes what happens; tells whether there is something urgent.
+fn take(epoll: &OwnedFd, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<bool> {
+    let timeout = timeout.map(|timeout| Timespec {
+        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
+    });
+    // On the stack: the system's events may hold pointers, which no thread may hand to another.
+    let mut events = [const { MaybeUninit::<Event>::uninit() }; EVENTS];
+    let events = match epoll::wait(epoll, &mut events, timeout.as_ref()) {
+        Ok((events, _)) => events,
+        Err(Errno::INTR) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    };
+    let mut is_urgent = false;
+    for event in events.iter() {
+        let number = event.data;
+        match number.u64() {
+            URGENT => is_urgent = true,
+            _ => ready.push(readiness(event)),
+        }
+    }
+    Ok(is_urgent)
+}
+
+fn readiness(event: &Event) -> Ready {
     let (data, flags) = (event.data, event.flags);
     let broken = EventFlags::HUP | EventFlags::ERR;
     Ready {
@@ -267,8 +312,17 @@ mod tests {
 
     use super::*;
 
-    fn ready(poller: &mut Poller, timeout: Option<Duration>) -> Vec<Ready> {
-        poller.wait(timeout).unwrap().collect()
+    fn ready(poller: &Poller, timeout: Option<Duration>) -> Vec<Ready> {
+        let mut ready = Vec::new();
+        poller.wait(timeout, &mut ready).unwrap();
+        ready
+    }
+
+    /// Both ends of a connection.
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let theirs = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (listener.accept().unwrap().0, theirs)
     }
 
     #[test]
@@ -286,10 +340,8 @@ mod tests {
 
     #[test]
     fn what_comes_is_told_once() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut miner = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (socket, _) = listener.accept().unwrap();
-        let mut poller = Poller::new().unwrap();
+        let (socket, mut miner) = pair();
+        let poller = Poller::new().unwrap();
         poller.add(&socket, Source::Miner(7)).unwrap();
         let told = |readable, ended| Ready {
             source: Source::Miner(7),
@@ -297,18 +349,44 @@ mod tests {
             ended,
             writable: true,
         };
-        assert_eq!(ready(&mut poller, None), [told(false, false)]);
-        assert_eq!(ready(&mut poller, Some(Duration::ZERO)), []);
+        assert_eq!(ready(&poller, None), [told(false, false)]);
+        assert_eq!(ready(&poller, Some(Duration::ZERO)), []);
         miner.write_all(b"{}").unwrap();
-        assert_eq!(ready(&mut poller, None), [told(true, false)]);
-        assert_eq!(ready(&mut poller, Some(Duration::ZERO)), []);
+        assert_eq!(ready(&poller, None), [told(true, false)]);
+        assert_eq!(ready(&poller, Some(Duration::ZERO)), []);
         drop(miner);
-        assert_eq!(ready(&mut poller, None), [told(true, true)]);
+        assert_eq!(ready(&poller, None), [told(true, true)]);
+    }
+
+    #[test]
+    fn what_is_urgent_can_be_waited_for_alone_and_is_not_told_again() {
+        let (socket, mut miner) = pair();
+        let (link, mut upstream) = pair();
+        let poller = Poller::new().unwrap();
+        poller.add(&socket, Source::Miner(2)).unwrap();
+        poller.add(&link, Source::Upstream(2)).unwrap();
+        // Both have room to write.
+        assert_eq!(ready(&poller, None).len(), 2);
+        miner.write_all(b"{}").unwrap();
+        let urgent = |timeout| {
+            let mut ready = Vec::new();
+            poller.wait_for_urgent(timeout, &mut ready).unwrap();
+            ready.iter().map(|it| it.source).collect::<Vec<_>>()
+        };
+        assert_eq!(urgent(Duration::ZERO), []);
+        upstream.write_all(b"job").unwrap();
+        assert_eq!(urgent(Duration::MAX), [Source::Upstream(2)]);
+        let rest = ready(&poller, None);
+        assert!(rest.iter().all(|it| it.source == Source::Miner(2)));
+        upstream.write_all(b"job").unwrap();
+        let next = ready(&poller, None);
+        assert!(next.iter().all(|it| it.source == Source::Upstream(2)));
+        assert_eq!((rest.len(), next.len()), (1, 1));
     }
 
     #[test]
     fn whoever_sends_into_the_queue_wakes_the_thread_that_waits_for_sockets() {
-        let mut poller = Poller::new().unwrap();
+        let poller = Poller::new().unwrap();
         let (sender, receiver) = async_channel::bounded(4);
         let mut told = Told::new(receiver, &poller);
         assert_eq!(told.next(), None);
@@ -319,7 +397,7 @@ mod tests {
         });
         let mut heard = Vec::new();
         while heard.len() < 2 {
-            let woken = ready(&mut poller, None);
+            let woken = ready(&poller, None);
             assert!(woken.iter().all(|it| it.source == Source::Bell));
             heard.extend(std::iter::from_fn(|| told.next()));
         }

@@ -448,7 +448,7 @@ impl Appliance {
     }
 }
 
-/// Reads a config file. The disk may take its time; the drivers' thread has none.
+/// Reads a config file. The disk may take its time; the executor's thread has none.
 async fn read(path: PathBuf) -> Result<(Config, Source), ReloadError> {
     let load = {
         let path = path.clone();

@@ -1,6 +1,6 @@
 //! The runtime that tasks run on, and the signals by which an operator asks for something.
 //!
-//! One executor thread does all of a shard's I/O: waking another thread costs more than the work itself.
+//! Its one thread dials, watches, saves and reloads. Miners and upstreams are the drivers', each a thread of its own.
 
 use std::future::Future;
 use std::io;
@@ -22,7 +22,7 @@ pub fn use_one_thread() {
 }
 
 /// Runs a future to its end on the executor's thread, while this one sleeps; `None` where it panics. A thread that runs
-/// one itself takes part in waiting for the network, and would have to wake the executor's for every share.
+/// one itself takes part in waiting for the network, and would have to wake the executor's for whatever comes.
 pub fn run<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> Option<T> {
     let (done, end) = std::sync::mpsc::sync_channel(1);
     spawn(async move {

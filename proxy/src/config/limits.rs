@@ -73,10 +73,9 @@ impl Default for Limits {
             requests_per_second: 2_000,
             // A submit is at most 400 bytes, the longest configure known under 1 kB.
             line_bytes: 8_192,
-            // Two jobs with the largest coinbase known (16 kB of hex); 20,000 miners that all stop reading hold 655 MB,
-            // and 328 MB more where the newest work of each is of that size.
+            // A job with the largest coinbase known (32 kB of hex); 20,000 miners that all stop reading hold 655 MB,
+            // and as much again where the newest work of each is of that size.
             pending_bytes: 32_768,
-            // Enough to even out bursts, and 8 MB with the longest lines; beyond it readers wait and TCP pushes back.
             // Firmware takes milliseconds; a storm of reconnects after a power cut takes seconds.
             setup_timeout: Duration::from_secs(60),
             // More than a hundred times the mean interval of 12 shares per minute.

@@ -1,15 +1,16 @@
 //! The driver's miners: letting them in, reading their lines, writing to them, giving up on them.
 
+use std::collections::VecDeque;
 use std::io;
 use std::time::Instant;
 
 use sv1::parse_call;
 use translate::{CloseReason, MinerId};
 
-use super::{BLOCKED_CHECK, Driver, showing};
+use super::{BLOCKED_CHECK, Driver, GATHERING, showing};
 use crate::downstream::{Flushed, MinerLink, Received};
 use crate::listener::Connection;
-use crate::poller::Source;
+use crate::poller::{Ready, Source};
 
 /// Miners read in a round, and then written to.
 const BATCH: usize = 64;
@@ -51,6 +52,7 @@ impl Driver {
         let Some(miner) = miner else { return };
         let link = MinerLink::new(connection, &self.limits);
         let index = miner.index();
+        self.clear_place(now, index);
         if let Err(error) = self.poller.add(link.socket(), Source::Miner(index)) {
             let words = format!("it cannot be waited for: {error}");
             self.translator.handle_miner_left(now, miner, Some(words));
@@ -64,13 +66,43 @@ impl Driver {
         }
     }
 
+    /// Notes that something happened at a miner's socket.
+    pub(super) fn note_miner(&mut self, event: Ready, place: usize) {
+        let Some(Some((miner, link))) = self.miners.get_mut(place) else {
+            return;
+        };
+        link.has_ended |= event.ended;
+        if event.readable && !link.is_in_line {
+            link.is_in_line = true;
+            self.in_line.push_back(*miner);
+        }
+        if event.writable && link.blocked_since().is_some() {
+            let miner = *miner;
+            self.write_rest(Instant::now(), miner);
+        }
+    }
+
+    /// Has the last words written of one that was closed a moment ago, and whose number somebody else has now.
+    fn clear_place(&mut self, now: Instant, index: usize) {
+        if let Some(Some((before, _))) = self.miners.get(index) {
+            let before = *before;
+            self.flush(now, before);
+            self.drop_link(before);
+        }
+    }
+
     /// Reads a batch of those that are in line; nobody while an upstream takes in too little of what they send, so that
     /// the push goes on to them.
     pub(super) fn read_miners(&mut self) {
         if self.is_pushed_back() {
             return;
         }
-        for _ in 0..self.in_line.len().min(BATCH) {
+        // Where writing does not come to an end, reading must not fall behind.
+        let batch = match self.dirty.is_empty() {
+            true => BATCH,
+            false => self.miners.len(),
+        };
+        for _ in 0..self.in_line.len().min(batch) {
             self.read_next_miner();
         }
     }
@@ -121,6 +153,7 @@ impl Driver {
     /// Takes the lines of what was read, until the miner is closed or has to pause.
     fn take_lines(&mut self, miner: MinerId, mut bytes: &[u8]) {
         let received = Instant::now();
+        self.gathers_until.get_or_insert(received + GATHERING);
         loop {
             let Some(link) = link(&mut self.miners, miner) else {
                 return;
@@ -152,8 +185,8 @@ impl Driver {
                         .handle_bad_line(received, miner, &error, replies);
                 }
             }
-            self.dirty.push_back(miner);
-            if let Some(rest) = rest {
+            put_in_line_to_write(&mut self.dirty, miner, link);
+            if let Some(rest) = rest.filter(|_| self.stopping.is_none()) {
                 self.translator.handle_miner_slowed(received, miner);
                 self.pause(received + rest, miner, bytes);
                 return self.collect_outputs();
@@ -192,7 +225,7 @@ impl Driver {
     pub(super) fn close_when_written(&mut self, miner: MinerId) {
         if let Some(link) = link(&mut self.miners, miner) {
             link.close_when_written();
-            self.dirty.push_back(miner);
+            put_in_line_to_write(&mut self.dirty, miner, link);
         }
     }
 
@@ -207,7 +240,7 @@ impl Driver {
             Flushed::Fine if link.blocked_since().is_none() => {
                 self.blocked.remove(&miner);
                 // More may be in line behind what is written now.
-                self.dirty.push_back(miner);
+                put_in_line_to_write(&mut self.dirty, miner, link);
             }
             Flushed::Fine => {}
         }
@@ -217,6 +250,7 @@ impl Driver {
         let Some(link) = link(&mut self.miners, miner) else {
             return;
         };
+        link.is_to_write = false;
         let flushed = link.flush(now, &mut self.spare);
         let (blocked, waiting) = (link.blocked_since().is_some(), link.waiting());
         if let Flushed::Broken(error) = &flushed {
@@ -226,10 +260,6 @@ impl Driver {
         } else if waiting > self.limits.pending_bytes {
             self.give_up(now, miner, format!("does not read: {waiting} bytes wait"));
         } else if blocked {
-            // One that blocks again and again must not put the next look at the others off.
-            if self.blocked.is_empty() {
-                self.next_blocked_check = now + BLOCKED_CHECK;
-            }
             self.blocked.insert(miner);
         }
     }
@@ -279,6 +309,17 @@ impl Driver {
         if let Some(place) = self.miners.get_mut(miner.index()) {
             place.take_if(|(id, _)| *id == miner);
         }
+    }
+}
+
+/// Puts a miner in line to be written to, unless it is there.
+pub(super) fn put_in_line_to_write(
+    dirty: &mut VecDeque<MinerId>,
+    miner: MinerId,
+    link: &mut MinerLink,
+) {
+    if !std::mem::replace(&mut link.is_to_write, true) {
+        dirty.push_back(miner);
     }
 }
 

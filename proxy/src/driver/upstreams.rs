@@ -7,7 +7,7 @@ use sv2::message::Message;
 use sv2::tlv::UserIdentity;
 use translate::UpstreamId;
 
-use super::{BLOCKED_CHECK, Driver};
+use super::Driver;
 use crate::config::Limits;
 use crate::poller::{Ready, Source};
 use crate::runtime;
@@ -227,9 +227,6 @@ impl Driver {
                 self.upstream_lost(now, id, ended.to_string());
             } else if link.has_outgoing() {
                 // It is tried again in each round, which costs nothing before there is room.
-                if self.next_blocked_check < now {
-                    self.next_blocked_check = now + BLOCKED_CHECK;
-                }
                 self.unwritten.push(id);
             }
         }

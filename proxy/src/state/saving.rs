@@ -78,7 +78,7 @@ async fn save(
         last = Instant::now();
         let learnt = ask(&drivers, Input::WorkerDifficulties).await;
         let sessions = ask(&drivers, Input::Sessions).await;
-        // The disk may take its time; the drivers' thread has none.
+        // The disk may take its time; the executor's thread has none.
         let saved = runtime::unblock(move || {
             files.workers.save(learnt);
             files.sessions.save(sessions);

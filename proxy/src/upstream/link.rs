@@ -33,6 +33,8 @@ pub(crate) struct UpstreamLink {
     outgoing: Vec<u8>,
     /// Since when the socket has taken nothing in.
     blocked_since: Option<Instant>,
+    /// Since when so much waits that no more shares are to come.
+    pushing_back_since: Option<Instant>,
     /// Whether the socket may have room.
     has_room: bool,
     /// Whether the beginning of a frame has come, and not its end.
@@ -64,6 +66,7 @@ impl UpstreamLink {
             frame: Vec::new(),
             outgoing: Vec::new(),
             blocked_since: None,
+            pushing_back_since: None,
             has_room: true,
             is_in_frame: false,
             is_in_line: false,
@@ -110,6 +113,13 @@ impl UpstreamLink {
 
     /// Writes what is in line, as far as the socket takes it without waiting.
     pub(crate) fn flush(&mut self, now: Instant) -> Result<(), Ended> {
+        self.write(now)?;
+        let since = self.pushing_back_since.or(Some(now));
+        self.pushing_back_since = since.filter(|_| self.pushes_back());
+        Ok(())
+    }
+
+    fn write(&mut self, now: Instant) -> Result<(), Ended> {
         if self.outgoing.is_empty() || !self.has_room {
             return Ok(());
         }
@@ -128,10 +138,11 @@ impl UpstreamLink {
         Ok(())
     }
 
-    /// Fails where it has taken nothing in for `timeout`.
+    /// Fails where it has taken nothing in for `timeout`, or for as long so little that miners were not read.
     pub(crate) fn check(&self, now: Instant, timeout: Duration) -> Result<(), Ended> {
-        let waits = |since| now.saturating_duration_since(since);
-        match self.blocked_since.map(waits) {
+        let since = [self.blocked_since, self.pushing_back_since];
+        let since = since.into_iter().flatten().min();
+        match since.map(|since| now.saturating_duration_since(since)) {
             Some(waits) if waits >= timeout => Err(Ended::Stalled(timeout)),
             _ => Ok(()),
         }
@@ -275,6 +286,37 @@ mod tests {
             matches!(late, Err(Ended::Stalled(_))),
             "a vain try is no sign"
         );
+    }
+
+    #[test]
+    fn a_socket_that_takes_in_a_little_now_and_then_does_not_hold_miners_up_for_ever() {
+        let (mut link, mut theirs, _) = pair();
+        let start = Instant::now();
+        let timeout = Duration::from_secs(30);
+        while link.outgoing.len() < MOST_WAITING / 2 {
+            assert_eq!(link.send(&message(), None), Sent::InLine);
+            // The kernel takes some megabytes first.
+            if link.outgoing.len() > PUSH_BACK {
+                link.flush(start).unwrap();
+            }
+        }
+        let waiting = link.outgoing.len();
+        let mut buffer = [0; 16_384];
+        while link.outgoing.len() == waiting {
+            assert_ne!(theirs.read(&mut buffer).unwrap(), 0);
+            link.note_room();
+            link.flush(start + timeout / 2).unwrap();
+        }
+        assert!(link.pushes_back());
+        assert!(link.check(start + timeout - SECOND, timeout).is_ok());
+        let late = link.check(start + timeout, timeout);
+        assert!(matches!(late, Err(Ended::Stalled(_))));
+        while link.has_outgoing() {
+            assert_ne!(theirs.read(&mut buffer).unwrap(), 0);
+            link.note_room();
+            link.flush(start + timeout).unwrap();
+        }
+        assert!(link.check(start + 9 * timeout, timeout).is_ok());
     }
 
     #[test]

@@ -247,6 +247,23 @@ fn a_connection_that_the_network_loses_is_told_apart_from_one_that_is_closed() {
 }
 
 #[test]
+fn the_last_reply_of_a_miner_goes_out_though_another_takes_its_place_at_once() {
+    const PING: &str = r#"{"id":1,"method":"mining.ping","params":[]}"#;
+    let (_pool, proxy) = pool_and_proxy(Pool::config());
+    let mut bad = Wire::connect(proxy.address());
+    assert_eq!(bad.call(PING)["result"], "pong");
+    // When it goes on it finds all of this at once.
+    proxy.signal("STOP");
+    bad.send(format!("{PING}\n[1,2,3]\n").as_bytes());
+    let mut next = Wire::connect(proxy.address());
+    proxy.signal("CONT");
+    assert_eq!(bad.value()["result"], "pong");
+    bad.wait_for_close();
+    assert_eq!(next.call(PING)["result"], "pong");
+    proxy.stop();
+}
+
+#[test]
 fn what_a_miner_asked_before_it_stopped_sending_is_answered() {
     let (_pool, proxy) = pool_and_proxy(Pool::config());
     let mut wire = Wire::connect(proxy.address());

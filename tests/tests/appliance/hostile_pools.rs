@@ -3,8 +3,10 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
 
 use async_std::task::block_on;
+use sv1_miner::{Farm, FarmConfig};
 use sv2::authority_key::AuthoritySecretKey;
 use sv2::message::Message;
 use sv2::messages::common::Reconnect;
@@ -12,7 +14,7 @@ use sv2::messages::mining::{NewExtendedMiningJob, SetNewPrevHash};
 use sv2::noise::{ACT_1_LEN, ACT_2_LEN, Certificate, KeyPair, Responder, Transport, UnixSeconds};
 use sv2::types::{B0_64K, ChannelId, JobId, Str0_255, U256};
 use sv2_pool::{CertificateValidity, PoolConfig, PoolEvent};
-use tests::{Line, Pool, Program, ProxyConfig, Rig, Switchboard};
+use tests::{Line, PATIENCE, Pool, Program, ProxyConfig, Rig, Switchboard, Wire};
 
 use super::{millrace, pool_and_proxy};
 
@@ -329,5 +331,32 @@ fn a_bit_flipped_on_the_way_ends_the_connection_and_no_miners() {
     board.switch(Line::To(pool.address()));
     rig.wait_for_clean_job();
     rig.mine();
+    proxy.stop();
+}
+
+#[test]
+fn a_pool_that_deals_jobs_faster_than_they_can_be_written_starves_nobody() {
+    const MINERS: usize = 600;
+    let config = PoolConfig {
+        job_interval: Some(Duration::from_micros(500)),
+        ..Pool::config()
+    };
+    let (_pool, proxy) = pool_and_proxy(config);
+    let farm = Farm::spawn(&FarmConfig {
+        shares_per_minute: 6.0,
+        connects_per_second: 1_000.0,
+        ..FarmConfig::new(proxy.address().to_string(), MINERS)
+    });
+    let deadline = Instant::now() + PATIENCE;
+    while farm.stats().connected < MINERS as u64 {
+        assert!(Instant::now() < deadline, "{:?}", farm.stats());
+        std::thread::yield_now();
+    }
+    let mut wire = Wire::connect(proxy.address());
+    let _ = wire.set_up("newcomer");
+    let ping = r#"{"id":9,"method":"mining.ping","params":[]}"#;
+    assert_eq!(wire.call(ping)["result"], "pong");
+    let (stats, _) = block_on(farm.stop());
+    assert_eq!(stats.connections_lost, 0, "{stats:?}");
     proxy.stop();
 }

@@ -64,6 +64,24 @@ fn sigint_stops_cleanly() {
 }
 
 #[test]
+fn what_a_miner_sent_too_fast_is_answered_at_a_stop() {
+    let pool = Pool::start(Pool::config());
+    let config = ProxyConfig::new(&[pool.url()]).limit("requests_per_second = 10");
+    let proxy = Program::run(millrace(), &config);
+    let mut rig = Rig::start(proxy.address(), "rig");
+    let requests: String = (100..130)
+        .map(|id| format!("{{\"id\":{id},\"method\":\"mining.ping\"}}\n"))
+        .collect();
+    rig.wire().send(requests.as_bytes());
+    // The others have been read, and wait for the next second.
+    assert_eq!(next_id(&mut rig), Some(100));
+    proxy.signal("TERM");
+    let answered: Vec<_> = std::iter::from_fn(|| next_id(&mut rig)).collect();
+    assert_eq!(answered, (101..130).collect::<Vec<_>>());
+    assert_eq!(proxy.ended().code, Some(0));
+}
+
+#[test]
 fn of_many_shares_on_their_way_at_a_stop_each_that_was_accepted_is_with_the_pool() {
     let (pool, proxy) = pool_and_proxy(Pool::config());
     let mut rigs: Vec<_> = (0..20)
