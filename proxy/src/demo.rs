@@ -52,7 +52,9 @@ pub fn demo(arguments: &Demo) -> Result<(), ExitCode> {
     });
     runtime::use_one_thread();
     let stop = runtime::stop_signals().map_err(|error| failed(&error))?;
-    let summary = runtime::block_on(Running::run(arguments, &stop))?;
+    let summary = runtime::block_on(Running::run(arguments, &stop));
+    logging::finish();
+    let summary = summary?;
     summary.print(arguments.json);
     if summary.upstream_shares_accepted() > 0 {
         Ok(())

@@ -1,6 +1,9 @@
 //! Logging: one event a line, levels from the config unless `RUST_LOG` says otherwise.
 //!
-//! To systemd's journal each line begins with its severity as `sd-daemon(3)` has it, and without the time.
+//! To systemd's journal each line begins with its severity as `sd-daemon(3)` has it, and without the time. Nobody waits
+//! until a line is read.
+
+mod queue;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fs::File;
@@ -8,13 +11,15 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::panic::{self, PanicHookInfo};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use env_logger::{Builder, Env};
+use env_logger::{Builder, Env, Target};
 use log::{Level, LevelFilter};
 use translate::{Event, Severity};
 
+use self::queue::Queue;
 use crate::config::{Log, Timestamps};
 
 /// What lines of the whole program are said to come from.
@@ -22,6 +27,9 @@ const TARGET: &str = "millrace";
 
 /// Whether lines begin with the time; the logger is the process's, so this is too.
 static TIMESTAMPS: AtomicBool = AtomicBool::new(true);
+
+/// What all lines go through; the process has one.
+static QUEUE: OnceLock<Queue> = OnceLock::new();
 
 /// Starts logging to standard error.
 pub(crate) fn start(config: &Log) {
@@ -39,9 +47,25 @@ pub(crate) fn start(config: &Log) {
         let words = on_one_line(record.args().to_string());
         writeln!(out, "{:5} {words}", record.level())
     });
+    // Without a thread lines are written by those who have something to say.
+    if let Ok(queue) = Queue::start(io::stderr(), tell_left_out) {
+        let queue = QUEUE.get_or_init(|| queue).clone();
+        builder.target(Target::Pipe(Box::new(queue)));
+    }
     // A second start in one process (tests) keeps the first logger.
     let _ = builder.try_init();
     change(config);
+}
+
+/// Waits a moment for what is in line to be written; to be called before the process ends.
+pub(crate) fn finish() {
+    if let Some(queue) = QUEUE.get() {
+        queue.finish();
+    }
+}
+
+fn tell_left_out(count: u64) {
+    log::warn!(target: TARGET, "{count} lines are missing here: nobody read the log in time");
 }
 
 /// Logs as this config says from now on. Where `RUST_LOG` says how much is logged, that stays.
@@ -120,6 +144,8 @@ pub(crate) fn tell_panics() {
         if backtrace.status() == BacktraceStatus::Captured {
             insist(&backtrace.to_string());
         }
+        // The process may end by it.
+        finish();
     }));
 }
 

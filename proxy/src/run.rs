@@ -21,6 +21,12 @@ use crate::{logging, runtime};
 /// # Errors
 /// Exit code 2 for a bad config, 1 where it cannot start.
 pub fn run(path: &Path) -> Result<(), ExitCode> {
+    let ended = run_to_the_end(path);
+    logging::finish();
+    ended
+}
+
+fn run_to_the_end(path: &Path) -> Result<(), ExitCode> {
     // The config says how to log, unless it is wrong: that has to reach the log as well.
     logging::start(&Log::default());
     logging::tell_panics();

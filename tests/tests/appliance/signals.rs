@@ -1,9 +1,10 @@
 //! Stopping and starting: signals end the program cleanly, and the next one takes its place at once.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Instant;
 
 use sv2_pool::PoolEvent;
-use tests::{Answer, Pool, Program, ProxyConfig, Rig};
+use tests::{Answer, PATIENCE, Pool, Program, ProxyConfig, Rig, Wire};
 
 use super::{millrace, pool_and_proxy};
 
@@ -106,6 +107,33 @@ fn of_many_shares_on_their_way_at_a_stop_each_that_was_accepted_is_with_the_pool
     assert_eq!(accepted, 200);
     assert_eq!(proxy.ended().code, Some(0));
     assert_eq!(pool.stats_at_rest().shares_accepted, accepted);
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_nobody_up() {
+    let pool = Pool::start(Pool::config());
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let config = ProxyConfig::new(&[pool.url()])
+        .listener(address)
+        .level("info");
+    // A pipe takes 64 kB; its other end is open, and nobody reads.
+    let unread = "F=$(mktemp -u) && mkfifo $F && exec 3<>$F 2>$F && rm $F && ";
+    let proxy = Program::run_after(unread, millrace(), &config);
+    let deadline = Instant::now() + PATIENCE;
+    while TcpStream::connect(address).is_err() {
+        assert!(Instant::now() < deadline, "it does not listen");
+        std::thread::yield_now();
+    }
+    // Two lines each.
+    for _ in 0..600 {
+        let _ = Wire::connect(address).set_up("a worker whose name is not short");
+    }
+    Rig::start(address, "rig").mine();
+    let _ = pool.next_share();
+    proxy.signal("TERM");
+    assert_eq!(proxy.ended().code, Some(0));
 }
 
 #[test]
