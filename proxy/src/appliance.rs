@@ -156,9 +156,7 @@ impl Appliance {
         let for_http = for_http.map(|address| listen(&mut held, address));
         let for_http = for_http.transpose()?;
         held.all_taken()?;
-        let directory = config.state.directory.as_deref();
-        let directory = directory.map(StateDirectory::open_if_it_works);
-        let directory = directory.transpose()?.flatten();
+        let directory = StateDirectory::open_if_it_works(&config.state)?;
         let files = directory.clone().map(|directory| Files {
             workers: Workers::load(directory.clone()),
             sessions: Sessions::load(directory),

@@ -78,31 +78,34 @@ impl Config {
     /// # Errors
     /// Every problem of the file at once, or why it cannot be read.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        Self::load_where(path, |_| true)
+        Self::load_where(path, |_, _| true)
     }
 
-    /// As [`load`](Self::load), but a disk that is full, read-only or broken is not held against the config: mining
-    /// goes on without it.
+    /// As [`load`](Self::load), but a disk that is full, read-only or broken is not held against the config, nor is a
+    /// directory that it does not name: mining goes on without it.
     ///
     /// # Errors
     /// Every problem of the file at once, or why it cannot be read.
     pub fn load_to_run(path: &Path) -> Result<Self, ConfigError> {
-        Self::load_where(path, StateError::is_of_config)
+        Self::load_where(path, State::is_wrong)
     }
 
     /// As [`load_to_run`](Self::load_to_run), with the text, so that more can be said of it.
     pub(crate) fn load_with_source(path: &Path) -> Result<(Self, Source), ConfigError> {
-        Self::load_all(path, StateError::is_of_config)
+        Self::load_all(path, State::is_wrong)
     }
 
     /// Reads a config file; `counts` tells which faults of the state directory make it a wrong one.
-    fn load_where(path: &Path, counts: fn(&StateError) -> bool) -> Result<Self, ConfigError> {
+    fn load_where(
+        path: &Path,
+        counts: fn(&State, &StateError) -> bool,
+    ) -> Result<Self, ConfigError> {
         Self::load_all(path, counts).map(|(config, _)| config)
     }
 
     fn load_all(
         path: &Path,
-        counts: fn(&StateError) -> bool,
+        counts: fn(&State, &StateError) -> bool,
     ) -> Result<(Self, Source), ConfigError> {
         let file = path.display().to_string();
         let mut bytes = Vec::new();
@@ -170,13 +173,17 @@ impl Config {
     fn check_state(
         &self,
         source: &Source,
-        counts: fn(&StateError) -> bool,
+        counts: fn(&State, &StateError) -> bool,
     ) -> Result<(), ConfigError> {
         let directory = self.state.directory.as_deref();
         let tried = directory.map_or(Ok(()), StateDirectory::try_out);
         match tried {
-            Err(error) if counts(&error) => {
-                let refused = Refused::only("state", "directory", &error.to_string());
+            Err(error) if counts(&self.state, &error) => {
+                let words = match self.state.is_automatic {
+                    true => format!("{error} (it is named by STATE_DIRECTORY)"),
+                    false => error.to_string(),
+                };
+                let refused = Refused::only("state", "directory", &words);
                 Err(source.refuse(&[refused]))
             }
             _ => Ok(()),

@@ -50,6 +50,7 @@ pub fn demo(arguments: &Demo) -> Result<(), ExitCode> {
         level: log::LevelFilter::Warn,
         ..Log::default()
     });
+    logging::tell_panics();
     runtime::use_one_thread();
     let stop = runtime::stop_signals().map_err(|error| failed(&error))?;
     let summary = runtime::block_on(Running::run(arguments, &stop));

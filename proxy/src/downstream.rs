@@ -46,11 +46,11 @@ pub(crate) struct MinerLink {
     /// The newest work that has not been written.
     delivery: Option<Delivery>,
     /// How many bytes of `replies` are older than the work, and go before it: a share that is refused because of
-    /// new work is answered after that work, so that the miner can tell why.
+    /// new work is answered after that work, so that the miner can tell why, unless still newer work takes its place.
     older_replies: usize,
     /// What the socket had no room for. It goes before all else.
     rest: Vec<u8>,
-    /// How many bytes of `rest` are work.
+    /// How many bytes of `rest` are work, at the most: newer replies may follow it.
     rest_of_work: usize,
     /// Since when the socket has taken nothing in.
     blocked_since: Option<Instant>,

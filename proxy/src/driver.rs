@@ -52,8 +52,8 @@ const SPARE_BUFFERS: usize = 64;
 const GATHERING: Duration = Duration::from_millis(1);
 /// Miners written to before upstreams are looked at: some 3 ms.
 const WRITES: usize = 256;
-/// What others tell that is taken in a round.
-const ORDERS: usize = 64;
+/// What others tell that is taken at a time.
+const INPUTS: usize = 64;
 /// What may wait in the queue to a driver before senders do.
 const TOLD: usize = 1_024;
 
@@ -137,6 +137,8 @@ pub(crate) struct Driver {
     paused: VecDeque<(Instant, MinerId)>,
     /// Miners with something to write, in the order in which they are to be written to, each once.
     dirty: VecDeque<MinerId>,
+    /// Whether writing did not come to an end: work comes faster than it can be written.
+    falls_behind: bool,
     /// Connections to upstreams that were parted with, in that order.
     parting: Vec<Parting>,
     /// Whether something has happened at one of them.
@@ -197,6 +199,7 @@ impl Driver {
             in_line: VecDeque::new(),
             paused: VecDeque::new(),
             dirty: VecDeque::new(),
+            falls_behind: false,
             parting: Vec::new(),
             has_parting_rung: false,
             blocked: HashSet::new(),
@@ -240,10 +243,7 @@ impl Driver {
             self.check_blocked(now);
             self.put_paused_in_line(now);
         }
-        for _ in 0..ORDERS {
-            let Some(input) = self.told.next() else { break };
-            self.take(input);
-        }
+        self.take_inputs();
         self.go_on_parting(now);
         self.read_miners();
         self.accept();
@@ -321,6 +321,9 @@ impl Driver {
         self.poller.wait_for_urgent(left, &mut events)?;
         let has_come = !events.is_empty();
         self.note(events);
+        if !has_come {
+            self.gathers_until = None;
+        }
         Ok(has_come)
     }
 
@@ -358,6 +361,13 @@ impl Driver {
         }
         // The next ones are noted in the same place.
         self.events = events;
+    }
+
+    fn take_inputs(&mut self) {
+        for _ in 0..INPUTS {
+            let Some(input) = self.told.next() else { break };
+            self.take(input);
+        }
     }
 
     fn take(&mut self, input: Input) {
@@ -437,7 +447,12 @@ impl Driver {
             }
             self.look(Some(Duration::ZERO))?;
             self.read_upstreams();
+            // Whoever wants to see something need not wait for the last miner.
+            if self.stopping.is_none() {
+                self.take_inputs();
+            }
         }
+        self.falls_behind = !self.dirty.is_empty();
         self.note_timings();
         Ok(())
     }
@@ -486,11 +501,10 @@ impl Driver {
         // An error ends the run soon enough.
         let _ = self.look(Some(Duration::ZERO));
         for _ in 0..LAST_TURNS {
+            self.flush_upstreams(Instant::now());
             let paused = self.paused.drain(..).map(|(_, miner)| miner);
             self.in_line.extend(paused);
-            for _ in 0..self.in_line.len() {
-                self.read_next_miner();
-            }
+            self.read_miners_in_line(self.in_line.len());
         }
     }
 

@@ -119,6 +119,9 @@ fn on_one_line(words: String) -> String {
 
 /// Tells line by line why the program cannot do its work, also where `RUST_LOG` wants to hear of nothing.
 pub(crate) fn insist(words: &str) {
+    if let Some(queue) = QUEUE.get() {
+        queue.make_room();
+    }
     for line in words.lines() {
         if log::log_enabled!(target: TARGET, Level::Error) {
             log::error!(target: TARGET, "{line}");

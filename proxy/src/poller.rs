@@ -280,9 +280,10 @@ impl<T> Told<T> {
         }
     }
 
-    /// Tells whether there may be something that no bell rings for any more.
+    /// Tells whether there may be something that no bell rings for any more. It may also have been rung already while its
+    /// owner was busy, and rings once.
     pub(crate) fn may_have_more(&self) -> bool {
-        self.looks
+        self.looks || self.bell.rung.load(Ordering::Acquire)
     }
 
     /// Tells how many wait.
@@ -403,6 +404,21 @@ mod tests {
         }
         assert_eq!(heard, ["one", "two"]);
         sending.join().unwrap();
+    }
+
+    #[test]
+    fn a_bell_that_was_heard_while_nobody_took_is_not_forgotten() {
+        let poller = Poller::new().unwrap();
+        let (sender, receiver) = async_channel::bounded(4);
+        let mut told = Told::new(receiver, &poller);
+        assert_eq!(told.next(), None);
+        assert!(!told.may_have_more());
+        sender.send_blocking(1).unwrap();
+        assert_eq!(ready(&poller, None).len(), 1);
+        assert_eq!(ready(&poller, Some(Duration::ZERO)), []);
+        assert!(told.may_have_more());
+        assert_eq!((told.next(), told.next()), (Some(1), None));
+        assert!(!told.may_have_more());
     }
 
     #[test]

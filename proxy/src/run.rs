@@ -151,6 +151,6 @@ fn cannot_start(error: &StartError) -> ExitCode {
 }
 
 fn failed(error: &dyn std::fmt::Display) -> ExitCode {
-    log::error!("{error}");
+    logging::insist(&error.to_string());
     ExitCode::FAILURE
 }

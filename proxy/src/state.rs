@@ -13,6 +13,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::config::State;
+
 /// Why a directory cannot be the state directory.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
@@ -102,14 +104,15 @@ impl StateDirectory {
         }
     }
 
-    /// As [`open`](Self::open), but a disk at fault gives no directory and a line in the log: no miner stands still for it.
-    pub(crate) fn open_if_it_works(path: &Path) -> Result<Option<Self>, StateError> {
-        match Self::open(path) {
-            Err(error) if !error.is_of_config() => {
+    /// Opens the one of a config, if any. A disk at fault, or a directory that the config does not name, gives none and a
+    /// line in the log: no miner stands still for it.
+    pub(crate) fn open_if_it_works(state: &State) -> Result<Option<Self>, StateError> {
+        match state.directory.as_deref().map(Self::open).transpose() {
+            Err(error) if !state.is_wrong(&error) => {
                 log::error!("{error}; nothing is kept until the next start");
                 Ok(None)
             }
-            opened => opened.map(Some),
+            opened => opened,
         }
     }
 

@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::section::{Section, expected};
+use crate::state::StateError;
 
 /// Longest path, in bytes: what Linux takes (`PATH_MAX`), with room for file names.
 const PATH_MAX: usize = 4_000;
@@ -41,6 +42,11 @@ impl State {
         });
         section.finish();
         directory.unwrap_or_default()
+    }
+
+    /// Tells whether the config is at fault where its directory cannot be used. Nobody wrote an automatic one down.
+    pub(crate) fn is_wrong(&self, error: &StateError) -> bool {
+        !self.is_automatic && error.is_of_config()
     }
 
     fn of(directory: Option<PathBuf>) -> Self {

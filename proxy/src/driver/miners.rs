@@ -91,24 +91,27 @@ impl Driver {
         }
     }
 
-    /// Reads a batch of those that are in line; nobody while an upstream takes in too little of what they send, so that
-    /// the push goes on to them.
+    /// Reads a batch of those that are in line; all of them where writing falls behind, lest reading does too.
     pub(super) fn read_miners(&mut self) {
-        if self.is_pushed_back() {
-            return;
-        }
-        // Where writing does not come to an end, reading must not fall behind.
-        let batch = match self.dirty.is_empty() {
-            true => BATCH,
-            false => self.miners.len(),
+        let batch = match self.falls_behind {
+            true => self.miners.len(),
+            false => BATCH,
         };
-        for _ in 0..self.in_line.len().min(batch) {
+        self.read_miners_in_line(batch);
+    }
+
+    /// Reads so many; nobody while an upstream takes in too little of what they send, so that the push goes on to them.
+    pub(super) fn read_miners_in_line(&mut self, most: usize) {
+        for _ in 0..self.in_line.len().min(most) {
+            if self.is_pushed_back() {
+                return;
+            }
             self.read_next_miner();
         }
     }
 
     /// Reads the first in line. Who has sent more than is read at a time goes to the end of it.
-    pub(super) fn read_next_miner(&mut self) {
+    fn read_next_miner(&mut self) {
         let Some(miner) = self.in_line.pop_front() else {
             return;
         };

@@ -19,7 +19,8 @@ impl Driver {
             let took = written.saturating_duration_since(received);
             self.timings.replies.note(took);
         }
-        if let Some(received) = self.job_received.take() {
+        // Not before the last miner has it.
+        if let Some(received) = self.job_received.take_if(|_| !self.falls_behind) {
             let took = written.saturating_duration_since(received);
             self.timings.fan_out.note(took);
         }

@@ -6,19 +6,23 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use async_channel::{Receiver, Sender, TrySendError};
 
 /// Lines that wait at the most: about a megabyte.
 const LINES: usize = 8_192;
 /// Longest wait at the end for what is in line to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
+/// How often it is looked then whether there is room.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// Puts lines in line, each with one write. All clones share the line.
 #[derive(Debug, Clone)]
 pub(super) struct Queue {
-    entries: SyncSender<Entry>,
+    entries: Sender<Entry>,
     left_out: Arc<AtomicU64>,
 }
 
@@ -30,7 +34,8 @@ enum Entry {
 }
 
 impl Queue {
-    /// Starts the thread, which writes to `reader`, and calls `tell` with how many lines were left out once there is room.
+    /// Starts the thread, which writes to `reader`. It calls `tell` with how many lines were left out once there is room
+    /// for a line about that.
     ///
     /// # Errors
     /// Where the system has no thread for it.
@@ -38,7 +43,7 @@ impl Queue {
         reader: impl Write + Send + 'static,
         tell: impl Fn(u64) + Send + 'static,
     ) -> io::Result<Self> {
-        let (entries, line) = sync_channel(LINES);
+        let (entries, line) = async_channel::bounded(LINES);
         let left_out = Arc::new(AtomicU64::new(0));
         let queue = Self { entries, left_out };
         let left_out = Arc::clone(&queue.left_out);
@@ -48,11 +53,20 @@ impl Queue {
         Ok(queue)
     }
 
-    /// Waits until all that is in line is written, for a second at the most.
+    /// Waits until there is room for a line, for a second at the most.
+    pub(super) fn make_room(&self) {
+        let until = Instant::now() + LAST_LINES;
+        while self.entries.is_full() && Instant::now() < until {
+            thread::sleep(LOOK);
+        }
+    }
+
+    /// Waits until all that is in line is written, for a second or two at the most.
     pub(super) fn finish(&self) {
+        self.make_room();
         let (mark, written) = sync_channel(1);
-        // Where the line is full nobody reads it.
         if self.entries.try_send(Entry::Mark(mark)).is_ok() {
+            // Where nobody reads it has taken long enough.
             let _ = written.recv_timeout(LAST_LINES);
         }
     }
@@ -78,23 +92,27 @@ fn write_all(
     left_out: &AtomicU64,
     tell: impl Fn(u64),
 ) {
-    while let Ok(entry) = line.recv() {
+    while let Ok(entry) = line.recv_blocking() {
         match entry {
             // Where nobody reads any more there is nobody to tell.
             Entry::Line(line) => drop(reader.write_all(&line)),
             // Whoever asked may have gone.
             Entry::Mark(mark) => drop(mark.try_send(())),
         }
-        let count = left_out.swap(0, Ordering::Relaxed);
-        if count > 0 {
-            tell(count);
+        // With so much room the line about it is not left out itself.
+        if line.len() <= LINES / 2 {
+            let count = left_out.swap(0, Ordering::Relaxed);
+            if count > 0 {
+                tell(count);
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::Sender;
+    use std::sync::OnceLock;
+    use std::sync::mpsc;
 
     use super::*;
 
@@ -112,16 +130,25 @@ mod tests {
         }
     }
 
-    fn queue(tell: Sender<u64>) -> (Queue, Receiver<Vec<u8>>) {
+    /// A queue, which tells what was left out by a line of its own, and its reader.
+    fn queue() -> (Queue, mpsc::Receiver<Vec<u8>>) {
         let (pipe, reader) = sync_channel(0);
-        let tell = move |count| tell.send(count).unwrap();
-        (Queue::start(Pipe(pipe), tell).unwrap(), reader)
+        let own: Arc<OnceLock<Queue>> = Arc::default();
+        let tell = {
+            let own = Arc::clone(&own);
+            move |count| {
+                let mut queue = own.get().unwrap().clone();
+                queue.write_all(format!("{count}").as_bytes()).unwrap();
+            }
+        };
+        let queue = Queue::start(Pipe(pipe), tell).unwrap();
+        own.set(queue.clone()).unwrap();
+        (queue, reader)
     }
 
     #[test]
     fn lines_come_in_order_and_the_end_waits_for_them() {
-        let (tell, _told) = std::sync::mpsc::channel();
-        let (mut queue, reader) = queue(tell);
+        let (mut queue, reader) = queue();
         let reading = thread::spawn(move || reader.iter().take(100).collect::<Vec<_>>());
         for number in 0..100 {
             queue.write_all(format!("{number}\n").as_bytes()).unwrap();
@@ -133,20 +160,20 @@ mod tests {
 
     #[test]
     fn what_finds_no_room_is_left_out_and_counted_and_nobody_waits() {
-        let (tell, told) = std::sync::mpsc::channel();
-        let (mut queue, reader) = queue(tell);
-        let most = LINES + 1;
-        for _ in 0..most + 10 {
+        let (mut queue, reader) = queue();
+        let count = LINES + 11;
+        for _ in 0..count {
             queue.write_all(b"a line\n").unwrap();
         }
-        queue.finish();
-        let mut left_out = 0;
-        let mut read = 0;
-        while read + left_out < most as u64 + 10 {
-            read += u64::from(reader.recv().is_ok());
-            left_out += told.try_iter().sum::<u64>();
-        }
+        let mut shown = 0;
+        let told = loop {
+            match reader.recv().unwrap() {
+                line if line == b"a line\n" => shown += 1,
+                line => break line,
+            }
+        };
         // The thread may have taken one off the line already.
-        assert!((10..=11).contains(&left_out), "{left_out}");
+        assert!((LINES..=LINES + 1).contains(&shown), "{shown}");
+        assert_eq!(told, (count - shown).to_string().as_bytes());
     }
 }

@@ -204,6 +204,20 @@ fn a_service_keeps_its_state_where_systemd_says_unless_the_config_says_otherwise
     assert!(state.0.join("sessions").exists());
 }
 
+#[test]
+fn a_directory_that_the_config_does_not_name_keeps_no_miner_from_mining() {
+    let pool = hard_pool();
+    let config = ProxyConfig::new(&[pool.url()]);
+    let service = "export STATE_DIRECTORY=/dev/null; ";
+    let proxy = Program::run_after(service, millrace(), &config);
+    let line = proxy.wait_for_log("nothing is kept until the next start");
+    assert!(line.contains("/dev/null"), "{line}");
+    Rig::start(proxy.address(), "farm.rig").mine();
+    let told = proxy.reload(&config.text());
+    assert!(told[0].contains("nothing has changed"), "{told:?}");
+    proxy.stop();
+}
+
 /// A link to itself stands for a disk that is full or read-only.
 #[test]
 fn a_disk_at_fault_keeps_no_miner_from_mining() {
