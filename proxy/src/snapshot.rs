@@ -82,7 +82,7 @@ pub(crate) struct Queue {
 }
 
 /// Every miner of one driver, and the workers whose connections ended.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Census {
     pub(crate) miners: Vec<MinerStatistics>,
     pub(crate) left: Vec<LeftWorker>,
