@@ -41,6 +41,9 @@ const MIN_DIFFICULTY: f64 = 1.0 / 1_048_576.0;
 /// Difficulty of the demo's network: a day of this CPU per block, but luck is free.
 const NETWORK_DIFFICULTY: f64 = 64.0;
 
+/// Miners that may connect: the demo's and some more, and no warning where few files may be open.
+const MOST_MINERS: usize = 500;
+
 /// Runs the demo.
 ///
 /// # Errors
@@ -213,7 +216,10 @@ fn proxy_config(url: sv2::url::PoolUrl) -> Config {
         },
         outage: config::Outage::default(),
         translation: config::Translation::default(),
-        limits: config::Limits::default(),
+        limits: config::Limits {
+            max_miners: MOST_MINERS,
+            ..config::Limits::default()
+        },
         log: Log::default(),
     }
 }
